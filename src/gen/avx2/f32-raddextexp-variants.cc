@@ -78,9 +78,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m256* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 __m256* hi, __m256* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -99,6 +99,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -271,9 +273,9 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 __m256* hi, __m256* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -293,6 +295,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -357,6 +361,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -422,6 +428,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -594,9 +602,9 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  __m256* hi, __m256* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -616,6 +624,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -680,6 +690,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m256 x0 = _mm256_loadu_ps(x + i + 32);
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
@@ -744,6 +756,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const __m256 x0 = _mm256_loadu_ps(x + i + 64);
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
@@ -808,6 +822,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m256 x0 = _mm256_loadu_ps(x + i + 96);
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
@@ -873,6 +889,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -1045,12 +1063,11 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                  __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1081,18 +1098,10 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1159,18 +1168,10 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1235,9 +1236,12 @@ static inline void add_blocks_u64(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
   add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, size_t following,
@@ -1248,46 +1252,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64(size_t n, const float* x, s
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128(const float* x, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                   __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1318,18 +1316,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1396,18 +1386,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1474,18 +1456,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 72);
       const __m256 x2 = _mm256_loadu_ps(x + i + 80);
       const __m256 x3 = _mm256_loadu_ps(x + i + 88);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1552,18 +1526,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 104);
       const __m256 x2 = _mm256_loadu_ps(x + i + 112);
       const __m256 x3 = _mm256_loadu_ps(x + i + 120);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1628,9 +1594,12 @@ static inline void add_blocks_u128(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
   add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x, size_t following,
@@ -1641,46 +1610,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128(size_t n, const float* x, 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u128<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    add_blocks_u128(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u128(block, x, x + ahead_u128(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64_acc2(const float* x, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                       __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1713,18 +1676,10 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1791,18 +1746,10 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
-      }
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1871,10 +1818,13 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
   take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
   add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-    maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+  maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float* x, size_t following,
@@ -1885,46 +1835,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u64_acc2(size_t n, const float*
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    add_blocks_u64_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u64_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc2(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                        __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1957,18 +1901,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2035,18 +1971,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
-      }
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2113,18 +2041,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 40);
       const __m256 x2 = _mm256_loadu_ps(x + i + 48);
       const __m256 x3 = _mm256_loadu_ps(x + i + 56);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2191,18 +2111,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 1064);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1072);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1080);
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
-      }
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2271,10 +2183,13 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
   take_off(&block_hi[1][1], &block_lo[1][1], anchor[1]);
   add_pair(&hi[1], &lo[1], block_hi[1][1], block_lo[1][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-    maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+  maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float* x, size_t following,
@@ -2285,46 +2200,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc2(size_t n, const float
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    add_blocks_u128_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u128_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc4(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                        __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2361,18 +2270,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
+      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
+      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2439,18 +2340,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 1032);
       const __m256 x2 = _mm256_loadu_ps(x + i + 1040);
       const __m256 x3 = _mm256_loadu_ps(x + i + 1048);
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
-      }
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
+      max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
+      max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2517,18 +2410,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 2056);
       const __m256 x2 = _mm256_loadu_ps(x + i + 2064);
       const __m256 x3 = _mm256_loadu_ps(x + i + 2072);
-      if constexpr (kLooksAhead) {
-        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
-      }
+      max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
+      max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
+      max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
+      max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2595,18 +2480,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m256 x1 = _mm256_loadu_ps(x + i + 3080);
       const __m256 x2 = _mm256_loadu_ps(x + i + 3088);
       const __m256 x3 = _mm256_loadu_ps(x + i + 3096);
-      if constexpr (kLooksAhead) {
-        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
-      }
+      max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
+      max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
+      max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
+      max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2683,12 +2560,15 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
   take_off(&block_hi[3][1], &block_lo[3][1], anchor[3]);
   add_pair(&hi[1], &lo[1], block_hi[3][1], block_lo[3][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-    maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
-    maxima[2] = avx2_reduce_max(_mm256_max_ps(max[2][0], max[2][1]));
-    maxima[3] = avx2_reduce_max(_mm256_max_ps(max[3][0], max[3][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+  maxima[1] = avx2_reduce_max(_mm256_max_ps(max[1][0], max[1][1]));
+  maxima[2] = avx2_reduce_max(_mm256_max_ps(max[2][0], max[2][1]));
+  maxima[3] = avx2_reduce_max(_mm256_max_ps(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float* x, size_t following,
@@ -2699,35 +2579,30 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u128_acc4(size_t n, const float
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[4];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  float maxima[4] = {};
+  size_t known = 0;  // of them
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 4; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    add_blocks_u128_acc4(x, next, &reference, anchors, hi, lo, maxima);
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u128_acc4(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

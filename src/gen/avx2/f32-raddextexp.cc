@@ -78,9 +78,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m256* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 __m256* hi, __m256* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -99,6 +99,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m256 x0 = _mm256_loadu_ps(x + i + 0);
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
@@ -271,12 +273,11 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u32(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                  __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -306,18 +307,10 @@ static inline void add_blocks_u32(const float* x, const float* next,
     const __m256 x1 = _mm256_loadu_ps(x + i + 8);
     const __m256 x2 = _mm256_loadu_ps(x + i + 16);
     const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
-    }
-    if constexpr (kLooksAhead) {
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
-    }
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
-    }
-    if constexpr (kLooksAhead) {
-      max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
-    }
+    max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
+    max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
+    max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
+    max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -381,9 +374,12 @@ static inline void add_blocks_u32(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
   add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u32(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, size_t following,
@@ -394,35 +390,30 @@ extern "C" void smx_f32_raddextexp_ukernel__avx2_u32(size_t n, const float* x, s
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u32<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    add_blocks_u32(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u32(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

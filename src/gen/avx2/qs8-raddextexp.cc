@@ -79,9 +79,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m256* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32_reference* reference,
-                                 __m256* hi, __m256* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const int8_t* x, const int8_t* next,
+                                 const struct smx_f32_reference* reference, __m256* hi, __m256* lo) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -101,6 +101,7 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
       const __m256 x0 = avx2_from_qs8(avx2_load_bytes(x + i + 0));
       const __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + i + 8));
       const __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + i + 16));
@@ -165,6 +166,7 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
       add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
     }
     {
+      __builtin_prefetch(next + i + 32);
       const __m256 x0 = avx2_from_qs8(avx2_load_bytes(x + i + 32));
       const __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + i + 40));
       const __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + i + 48));
@@ -230,6 +232,7 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
     const __m256 x0 = avx2_from_qs8(avx2_load_bytes(x + i + 0));
     const __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + i + 8));
     const __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + i + 16));
@@ -414,12 +417,11 @@ static inline void add_block_u64(size_t n, const int8_t* x, const struct smx_f32
   add_pair(&hi[1], &lo[1], block_hi[1], block_lo[1]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m256* hi, __m256* lo, [[maybe_unused]] float* maxima) {
+                                  __m256* hi, __m256* lo, float* maxima) {
   const __m256 lower =
       _mm256_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m256 bias = _mm256_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -449,18 +451,10 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + i + 8));
       const __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + i + 16));
       const __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + i + 24));
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1024)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1032)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1040)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1048)));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1024)));
+      max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1032)));
+      max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1040)));
+      max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1048)));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -526,18 +520,10 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
       const __m256 x1 = avx2_from_qs8(avx2_load_bytes(x + i + 40));
       const __m256 x2 = avx2_from_qs8(avx2_load_bytes(x + i + 48));
       const __m256 x3 = avx2_from_qs8(avx2_load_bytes(x + i + 56));
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1056)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1064)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1072)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1080)));
-      }
+      max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1056)));
+      max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1064)));
+      max[0][0] = _mm256_max_ps(max[0][0], avx2_from_qs8(avx2_load_bytes(x + i + 1072)));
+      max[0][1] = _mm256_max_ps(max[0][1], avx2_from_qs8(avx2_load_bytes(x + i + 1080)));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -602,9 +588,12 @@ static inline void add_blocks_u64(const int8_t* x, const int8_t* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[0][1], &block_lo[0][1], anchor[0]);
   add_pair(&hi[1], &lo[1], block_hi[0][1], block_lo[0][1]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = avx2_reduce_max(_mm256_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_qs8_raddextexp_ukernel__avx2_u64(size_t n, const int8_t* x, size_t following,
@@ -615,35 +604,30 @@ extern "C" void smx_qs8_raddextexp_ukernel__avx2_u64(size_t n, const int8_t* x, 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const int8_t* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const int8_t* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -76,9 +76,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 __m512* hi, __m512* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -97,6 +97,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -194,9 +196,9 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 __m512* hi, __m512* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -215,6 +217,10 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 32);
+    __builtin_prefetch(next + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -279,6 +285,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -376,9 +384,9 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  __m512* hi, __m512* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -398,6 +406,10 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -462,6 +474,10 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m512 x0 = _mm512_loadu_ps(x + i + 64);
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
@@ -527,6 +543,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -624,12 +642,11 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u32(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                  __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -657,12 +674,8 @@ static inline void add_blocks_u32(const float* x, const float* next,
     __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-    }
-    if constexpr (kLooksAhead) {
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-    }
+    max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+    max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -697,9 +710,12 @@ static inline void add_blocks_u32(const float* x, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u32(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x, size_t following,
@@ -710,46 +726,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u32<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u32<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    add_blocks_u32(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u32(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128(const float* x, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                   __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -782,18 +792,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
-      }
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -862,18 +864,10 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
-      }
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -936,9 +930,12 @@ static inline void add_blocks_u128(const float* x, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* x, size_t following,
@@ -949,46 +946,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128(size_t n, const float* 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u128<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    add_blocks_u128(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u128(block, x, x + ahead_u128(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64_acc2(const float* x, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                       __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1022,18 +1013,10 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    if constexpr (kLooksAhead) {
-      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-    }
-    if constexpr (kLooksAhead) {
-      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-    }
-    if constexpr (kLooksAhead) {
-      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-    }
-    if constexpr (kLooksAhead) {
-      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
-    }
+    max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+    max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+    max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+    max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1097,10 +1080,13 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const float* x, size_t following,
@@ -1111,46 +1097,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64_acc2(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    add_blocks_u64_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u64_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc2(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                        __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1185,18 +1165,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
-      }
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
+      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
+      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1265,18 +1237,10 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 48);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
-      }
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
+      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
+      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1341,10 +1305,13 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const float* x, size_t following,
@@ -1355,46 +1322,40 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc2(size_t n, const fl
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    add_blocks_u128_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u128_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc4(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima) {
+                                        __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const __m512 bias = _mm512_set1_ps(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1433,18 +1394,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
-      }
+      max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
+      max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
+      max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
+      max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1513,18 +1466,10 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
       const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
-      if constexpr (kLooksAhead) {
-        max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
-      }
+      max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
+      max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
+      max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
+      max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1593,12 +1538,15 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
   take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
   add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-    maxima[2] = _mm512_reduce_max_ps(_mm512_max_ps(max[2][0], max[2][1]));
-    maxima[3] = _mm512_reduce_max_ps(_mm512_max_ps(max[3][0], max[3][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+  maxima[2] = _mm512_reduce_max_ps(_mm512_max_ps(max[2][0], max[2][1]));
+  maxima[3] = _mm512_reduce_max_ps(_mm512_max_ps(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const float* x, size_t following,
@@ -1609,35 +1557,30 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u128_acc4(size_t n, const fl
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[4];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  float maxima[4] = {};
+  size_t known = 0;  // of them
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 4; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    add_blocks_u128_acc4(x, next, &reference, anchors, hi, lo, maxima);
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u128_acc4(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -124,8 +124,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -145,6 +145,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -247,8 +249,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -268,6 +270,10 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 32);
+    __builtin_prefetch(next + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -336,6 +342,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -438,8 +446,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -460,6 +468,10 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -528,6 +540,10 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const __m512 x0 = _mm512_loadu_ps(x + i + 64);
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
@@ -597,6 +613,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -699,13 +717,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                  __m512* hi, __m512* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m512 lower =
@@ -736,24 +753,24 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][0] = _mm512_max_ps(max[0][0], logit);
       _mm512_storeu_ps(logits + i + 0, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][1] = _mm512_max_ps(max[0][1], logit);
       _mm512_storeu_ps(logits + i + 16, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
     }
 
@@ -792,9 +809,12 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u32(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const float* x, size_t following,
@@ -813,16 +833,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -830,49 +850,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u32(size_t n, const flo
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u32<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u32<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u32(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                   __m512* hi, __m512* lo, float* maxima,
                                    [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                    [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m512 lower =
@@ -908,44 +926,44 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
       }
 
@@ -1020,44 +1038,44 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const __m512 x1 = _mm512_loadu_ps(x + i + 80);
       const __m512 x2 = _mm512_loadu_ps(x + i + 96);
       const __m512 x3 = _mm512_loadu_ps(x + i + 112);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 64, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 80);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 80);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 80, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 96);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 96);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 96, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 112);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 112);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 112, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
       }
 
@@ -1126,9 +1144,12 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const float* x, size_t following,
@@ -1147,16 +1168,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1164,49 +1185,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128(size_t n, const fl
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                    maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                  next_logits);
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u128<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                            next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                   nullptr);
+      add_blocks_u128<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                             nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u128(block, mask != nullptr ? block_logits : x, y, x + ahead_u128(n + following), &reference,
+                   hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                       __m512* hi, __m512* lo, float* maxima,
                                        [[maybe_unused]] const float* unmasked,
                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                        [[maybe_unused]] float* logits) {
@@ -1244,44 +1263,44 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
     const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][0] = _mm512_max_ps(max[0][0], logit);
       _mm512_storeu_ps(logits + i + 0, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][1] = _mm512_max_ps(max[0][1], logit);
       _mm512_storeu_ps(logits + i + 16, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[1][0] = _mm512_max_ps(max[1][0], logit);
       _mm512_storeu_ps(logits + i + 1024, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[1][1] = _mm512_max_ps(max[1][1], logit);
       _mm512_storeu_ps(logits + i + 1040, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
     }
 
@@ -1351,10 +1370,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
@@ -1372,16 +1394,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1389,49 +1411,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                        maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                      scale, next_logits);
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u64_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                       scale, nullptr);
+      add_blocks_u64_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                 nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u64_acc2(n + following), &reference,
+                  hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                        __m512* hi, __m512* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -1470,44 +1490,44 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][0] = _mm512_max_ps(max[1][0], logit);
         _mm512_storeu_ps(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][1] = _mm512_max_ps(max[1][1], logit);
         _mm512_storeu_ps(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
       }
 
@@ -1582,44 +1602,44 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 48);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1056);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1072);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1056);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1056);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][0] = _mm512_max_ps(max[1][0], logit);
         _mm512_storeu_ps(logits + i + 1056, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1072);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1072);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][1] = _mm512_max_ps(max[1][1], logit);
         _mm512_storeu_ps(logits + i + 1072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
       }
 
@@ -1690,10 +1710,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
@@ -1711,16 +1734,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1728,49 +1751,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u128_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc2(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                        __m512* hi, __m512* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -1813,44 +1834,44 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 1024);
       const __m512 x3 = _mm512_loadu_ps(x + i + 1040);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][0] = _mm512_max_ps(max[0][0], logit);
         _mm512_storeu_ps(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[0][1] = _mm512_max_ps(max[0][1], logit);
         _mm512_storeu_ps(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][0] = _mm512_max_ps(max[1][0], logit);
         _mm512_storeu_ps(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[1][1] = _mm512_max_ps(max[1][1], logit);
         _mm512_storeu_ps(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
       }
 
@@ -1925,44 +1946,44 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const __m512 x1 = _mm512_loadu_ps(x + i + 2064);
       const __m512 x2 = _mm512_loadu_ps(x + i + 3072);
       const __m512 x3 = _mm512_loadu_ps(x + i + 3088);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2048);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 2048);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[2][0] = _mm512_max_ps(max[2][0], logit);
         _mm512_storeu_ps(logits + i + 2048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2064);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 2064);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[2][1] = _mm512_max_ps(max[2][1], logit);
         _mm512_storeu_ps(logits + i + 2064, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3072);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 3072);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[3][0] = _mm512_max_ps(max[3][0], logit);
         _mm512_storeu_ps(logits + i + 3072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3088);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 3088);
         const __m512 logit = _mm512_mask3_fmadd_ps(
             vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
         max[3][1] = _mm512_max_ps(max[3][1], logit);
         _mm512_storeu_ps(logits + i + 3088, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));
       }
 
@@ -2037,12 +2058,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
   take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
   add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-    maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
-    maxima[2] = _mm512_reduce_max_ps(_mm512_max_ps(max[2][0], max[2][1]));
-    maxima[3] = _mm512_reduce_max_ps(_mm512_max_ps(max[3][0], max[3][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+  maxima[1] = _mm512_reduce_max_ps(_mm512_max_ps(max[1][0], max[1][1]));
+  maxima[2] = _mm512_reduce_max_ps(_mm512_max_ps(max[2][0], max[2][1]));
+  maxima[3] = _mm512_reduce_max_ps(_mm512_max_ps(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
@@ -2060,16 +2084,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][4096];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
+    for (size_t b = 0; b < 4; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -2077,37 +2101,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (mask != nullptr) mask += 4096;
-    if (!has_maxima) {
-      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    if (mask != nullptr) {
+      mask += 4096;
+      add_blocks_u128_acc4<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc4<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 4096;
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 4 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc4(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -124,8 +124,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -145,6 +145,10 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
+    __builtin_prefetch(next + i + 32);
+    __builtin_prefetch(next + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
@@ -213,6 +217,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
 
@@ -315,13 +321,12 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  __m512* hi, __m512* lo, [[maybe_unused]] float* maxima,
+                                  __m512* hi, __m512* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const __m512 lower =
@@ -356,44 +361,44 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
     const __m512 x2 = _mm512_loadu_ps(x + i + 32);
     const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][0] = _mm512_max_ps(max[0][0], logit);
       _mm512_storeu_ps(logits + i + 0, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][1] = _mm512_max_ps(max[0][1], logit);
       _mm512_storeu_ps(logits + i + 16, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][0] = _mm512_max_ps(max[0][0], logit);
       _mm512_storeu_ps(logits + i + 32, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
       const __m512 logit = _mm512_mask3_fmadd_ps(
           vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
       max[0][1] = _mm512_max_ps(max[0][1], logit);
       _mm512_storeu_ps(logits + i + 48, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
     }
 
@@ -461,9 +466,12 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
-  }
+  maxima[0] = _mm512_reduce_max_ps(_mm512_max_ps(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const float* x, size_t following,
@@ -482,16 +490,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? _mm512_reduce_max_ps(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -499,37 +507,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__avx512f_u64(size_t n, const flo
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u64<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u64<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? _mm512_reduce_max_ps(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u64(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -83,9 +83,10 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 float32x4_t* hi, float32x4_t* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, float32x4_t* hi,
+                                 float32x4_t* lo) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -104,6 +105,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -426,9 +429,10 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 float32x4_t* hi, float32x4_t* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, float32x4_t* hi,
+                                 float32x4_t* lo) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -448,6 +452,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -570,6 +576,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -693,6 +701,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1015,9 +1025,10 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  float32x4_t* hi, float32x4_t* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, float32x4_t* hi,
+                                  float32x4_t* lo) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1037,6 +1048,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1159,6 +1172,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -1281,6 +1296,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -1403,6 +1420,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -1526,6 +1545,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1848,12 +1869,11 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                  float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -1888,30 +1908,14 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2036,30 +2040,14 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2182,9 +2170,12 @@ static inline void add_blocks_u64(const float* x, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, size_t following,
@@ -2195,46 +2186,40 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64(size_t n, const float* x, s
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128(const float* x, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                   float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2269,30 +2254,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2417,30 +2386,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2565,30 +2518,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 84);
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2713,30 +2650,14 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 116);
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -2859,9 +2780,12 @@ static inline void add_blocks_u128(const float* x, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, size_t following,
@@ -2872,46 +2796,40 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128(size_t n, const float* x, 
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u128<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    add_blocks_u128(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u128(block, x, x + ahead_u128(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64_acc2(const float* x, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                       float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -2948,30 +2866,14 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3096,30 +2998,14 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
-      }
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3250,10 +3136,13 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
   take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
   add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float* x, size_t following,
@@ -3264,46 +3153,40 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u64_acc2(size_t n, const float*
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    add_blocks_u64_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u64_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc2(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                        float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -3340,30 +3223,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3488,30 +3355,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
-      }
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3636,30 +3487,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3784,30 +3619,14 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 1076);
       const float32x4_t x6 = vld1q_f32(x + i + 1080);
       const float32x4_t x7 = vld1q_f32(x + i + 1084);
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
-      }
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -3938,10 +3757,13 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
   take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
   add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float* x, size_t following,
@@ -3952,46 +3774,40 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc2(size_t n, const float
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    add_blocks_u128_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u128_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc4(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                        float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -4032,30 +3848,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
+      max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
+      max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -4180,30 +3980,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
-      }
-      if constexpr (kLooksAhead) {
-        max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
-      }
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
+      max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
+      max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -4328,30 +4112,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 2068);
       const float32x4_t x6 = vld1q_f32(x + i + 2072);
       const float32x4_t x7 = vld1q_f32(x + i + 2076);
-      if constexpr (kLooksAhead) {
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
-      }
-      if constexpr (kLooksAhead) {
-        max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
-      }
+      max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
+      max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
+      max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
+      max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
+      max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
+      max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
+      max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
+      max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -4476,30 +4244,14 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 3092);
       const float32x4_t x6 = vld1q_f32(x + i + 3096);
       const float32x4_t x7 = vld1q_f32(x + i + 3100);
-      if constexpr (kLooksAhead) {
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
-      }
-      if constexpr (kLooksAhead) {
-        max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
-      }
+      max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
+      max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
+      max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
+      max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
+      max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
+      max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
+      max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
+      max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -4646,12 +4398,15 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[3][2], block_lo[3][2]);
   take_off(&block_hi[3][3], &block_lo[3][3], anchor[3]);
   add_pair(&hi[3], &lo[3], block_hi[3][3], block_lo[3][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-    maxima[2] = vmaxvq_f32(vmaxq_f32(max[2][0], max[2][1]));
-    maxima[3] = vmaxvq_f32(vmaxq_f32(max[3][0], max[3][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+  maxima[2] = vmaxvq_f32(vmaxq_f32(max[2][0], max[2][1]));
+  maxima[3] = vmaxvq_f32(vmaxq_f32(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float* x, size_t following,
@@ -4662,35 +4417,30 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u128_acc4(size_t n, const float
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[4];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  float maxima[4] = {};
+  size_t known = 0;  // of them
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 4; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    add_blocks_u128_acc4(x, next, &reference, anchors, hi, lo, maxima);
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u128_acc4(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

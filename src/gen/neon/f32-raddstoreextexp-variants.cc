@@ -135,8 +135,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, float32x4_t* hi,
                                  float32x4_t* lo) {
   const float32x4_t lower =
@@ -157,6 +157,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -499,8 +501,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, float32x4_t* hi,
                                  float32x4_t* lo) {
   const float32x4_t lower =
@@ -522,6 +524,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -652,6 +656,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -783,6 +789,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1125,8 +1133,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, float32x4_t* hi,
                                   float32x4_t* lo) {
   const float32x4_t lower =
@@ -1148,6 +1156,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
       const float32x4_t x1 = vld1q_f32(x + i + 4);
       const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -1278,6 +1288,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const float32x4_t x0 = vld1q_f32(x + i + 32);
       const float32x4_t x1 = vld1q_f32(x + i + 36);
       const float32x4_t x2 = vld1q_f32(x + i + 40);
@@ -1408,6 +1420,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const float32x4_t x0 = vld1q_f32(x + i + 64);
       const float32x4_t x1 = vld1q_f32(x + i + 68);
       const float32x4_t x2 = vld1q_f32(x + i + 72);
@@ -1538,6 +1552,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const float32x4_t x0 = vld1q_f32(x + i + 96);
       const float32x4_t x1 = vld1q_f32(x + i + 100);
       const float32x4_t x2 = vld1q_f32(x + i + 104);
@@ -1669,6 +1685,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -2011,13 +2029,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                  float32x4_t* hi, float32x4_t* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
@@ -2055,7 +2072,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit =
@@ -2064,10 +2081,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit =
@@ -2076,10 +2093,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 4, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit =
@@ -2088,10 +2105,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 8, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit =
@@ -2100,10 +2117,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 12, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit =
@@ -2112,10 +2129,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit =
@@ -2124,10 +2141,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 20, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit =
@@ -2136,10 +2153,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 24, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit =
@@ -2148,7 +2165,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 28, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
@@ -2283,7 +2300,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit =
@@ -2292,10 +2309,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit =
@@ -2304,10 +2321,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 36, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit =
@@ -2316,10 +2333,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 40, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit =
@@ -2328,10 +2345,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 44, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit =
@@ -2340,10 +2357,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit =
@@ -2352,10 +2369,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 52, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit =
@@ -2364,10 +2381,10 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 56, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit =
@@ -2376,7 +2393,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 60, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
@@ -2509,9 +2526,12 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float* x, size_t following,
@@ -2530,16 +2550,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -2547,49 +2567,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64(size_t n, const float*
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u64<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u64<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u64(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                   float32x4_t* hi, float32x4_t* lo, float* maxima,
                                    [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                    [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
@@ -2627,7 +2645,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit =
@@ -2636,10 +2654,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit =
@@ -2648,10 +2666,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 4, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit =
@@ -2660,10 +2678,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 8, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit =
@@ -2672,10 +2690,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 12, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit =
@@ -2684,10 +2702,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit =
@@ -2696,10 +2714,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 20, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit =
@@ -2708,10 +2726,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 24, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit =
@@ -2720,7 +2738,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 28, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
       }
 
@@ -2855,7 +2873,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit =
@@ -2864,10 +2882,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit =
@@ -2876,10 +2894,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 36, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit =
@@ -2888,10 +2906,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 40, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit =
@@ -2900,10 +2918,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 44, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit =
@@ -2912,10 +2930,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit =
@@ -2924,10 +2942,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 52, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit =
@@ -2936,10 +2954,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 56, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit =
@@ -2948,7 +2966,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 60, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
       }
 
@@ -3083,7 +3101,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 84);
       const float32x4_t x6 = vld1q_f32(x + i + 88);
       const float32x4_t x7 = vld1q_f32(x + i + 92);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
         const float32x4_t b0 = vld1q_f32(mask + i + 64);
         const float32x4_t logit =
@@ -3092,10 +3110,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 64, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
         const float32x4_t b0 = vld1q_f32(mask + i + 68);
         const float32x4_t logit =
@@ -3104,10 +3122,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 68, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
         const float32x4_t b0 = vld1q_f32(mask + i + 72);
         const float32x4_t logit =
@@ -3116,10 +3134,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 72, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
         const float32x4_t b0 = vld1q_f32(mask + i + 76);
         const float32x4_t logit =
@@ -3128,10 +3146,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 76, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
         const float32x4_t b0 = vld1q_f32(mask + i + 80);
         const float32x4_t logit =
@@ -3140,10 +3158,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 80, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
         const float32x4_t b0 = vld1q_f32(mask + i + 84);
         const float32x4_t logit =
@@ -3152,10 +3170,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 84, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
         const float32x4_t b0 = vld1q_f32(mask + i + 88);
         const float32x4_t logit =
@@ -3164,10 +3182,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 88, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
         const float32x4_t b0 = vld1q_f32(mask + i + 92);
         const float32x4_t logit =
@@ -3176,7 +3194,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 92, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
       }
 
@@ -3311,7 +3329,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const float32x4_t x5 = vld1q_f32(x + i + 116);
       const float32x4_t x6 = vld1q_f32(x + i + 120);
       const float32x4_t x7 = vld1q_f32(x + i + 124);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
         const float32x4_t b0 = vld1q_f32(mask + i + 96);
         const float32x4_t logit =
@@ -3320,10 +3338,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 96, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
         const float32x4_t b0 = vld1q_f32(mask + i + 100);
         const float32x4_t logit =
@@ -3332,10 +3350,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 100, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
         const float32x4_t b0 = vld1q_f32(mask + i + 104);
         const float32x4_t logit =
@@ -3344,10 +3362,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 104, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
         const float32x4_t b0 = vld1q_f32(mask + i + 108);
         const float32x4_t logit =
@@ -3356,10 +3374,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 108, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
         const float32x4_t b0 = vld1q_f32(mask + i + 112);
         const float32x4_t logit =
@@ -3368,10 +3386,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 112, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
         const float32x4_t b0 = vld1q_f32(mask + i + 116);
         const float32x4_t logit =
@@ -3380,10 +3398,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 116, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
         const float32x4_t b0 = vld1q_f32(mask + i + 120);
         const float32x4_t logit =
@@ -3392,10 +3410,10 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 120, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
         const float32x4_t b0 = vld1q_f32(mask + i + 124);
         const float32x4_t logit =
@@ -3404,7 +3422,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 124, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
       }
 
@@ -3537,9 +3555,12 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float* x, size_t following,
@@ -3558,16 +3579,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -3575,49 +3596,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128(size_t n, const float
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                    maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                  next_logits);
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u128<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                            next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                   nullptr);
+      add_blocks_u128<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                             nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u128(block, mask != nullptr ? block_logits : x, y, x + ahead_u128(n + following), &reference,
+                   hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                       float32x4_t* hi, float32x4_t* lo, float* maxima,
                                        [[maybe_unused]] const float* unmasked,
                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                        [[maybe_unused]] float* logits) {
@@ -3658,7 +3677,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit =
@@ -3667,10 +3686,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit =
@@ -3679,10 +3698,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 4, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit =
@@ -3691,10 +3710,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 8, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit =
@@ -3703,10 +3722,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 12, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit =
@@ -3715,10 +3734,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit =
@@ -3727,10 +3746,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 20, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit =
@@ -3739,10 +3758,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 24, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit =
@@ -3751,7 +3770,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 28, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
@@ -3886,7 +3905,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit =
@@ -3895,10 +3914,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit =
@@ -3907,10 +3926,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1028, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit =
@@ -3919,10 +3938,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1032, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit =
@@ -3931,10 +3950,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1036, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit =
@@ -3943,10 +3962,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit =
@@ -3955,10 +3974,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1044, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit =
@@ -3967,10 +3986,10 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit =
@@ -3979,7 +3998,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1052, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
@@ -4120,10 +4139,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
   take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
   add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
@@ -4141,16 +4163,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -4158,49 +4180,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u64_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                        maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                      scale, next_logits);
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u64_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                       scale, nullptr);
+      add_blocks_u64_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                 nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u64_acc2(n + following), &reference,
+                  hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                        float32x4_t* hi, float32x4_t* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -4241,7 +4261,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit =
@@ -4250,10 +4270,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit =
@@ -4262,10 +4282,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 4, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit =
@@ -4274,10 +4294,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 8, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit =
@@ -4286,10 +4306,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 12, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit =
@@ -4298,10 +4318,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit =
@@ -4310,10 +4330,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 20, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit =
@@ -4322,10 +4342,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 24, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit =
@@ -4334,7 +4354,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 28, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
       }
 
@@ -4469,7 +4489,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit =
@@ -4478,10 +4498,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit =
@@ -4490,10 +4510,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1028, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit =
@@ -4502,10 +4522,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1032, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit =
@@ -4514,10 +4534,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1036, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit =
@@ -4526,10 +4546,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit =
@@ -4538,10 +4558,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1044, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit =
@@ -4550,10 +4570,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit =
@@ -4562,7 +4582,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1052, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
       }
 
@@ -4697,7 +4717,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 52);
       const float32x4_t x6 = vld1q_f32(x + i + 56);
       const float32x4_t x7 = vld1q_f32(x + i + 60);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit =
@@ -4706,10 +4726,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit =
@@ -4718,10 +4738,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 36, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit =
@@ -4730,10 +4750,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 40, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit =
@@ -4742,10 +4762,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 44, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit =
@@ -4754,10 +4774,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit =
@@ -4766,10 +4786,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 52, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit =
@@ -4778,10 +4798,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 56, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit =
@@ -4790,7 +4810,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 60, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
       }
 
@@ -4925,7 +4945,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1076);
       const float32x4_t x6 = vld1q_f32(x + i + 1080);
       const float32x4_t x7 = vld1q_f32(x + i + 1084);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
         const float32x4_t b0 = vld1q_f32(mask + i + 1056);
         const float32x4_t logit =
@@ -4934,10 +4954,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1056, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1060);
         const float32x4_t b0 = vld1q_f32(mask + i + 1060);
         const float32x4_t logit =
@@ -4946,10 +4966,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1060, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1064);
         const float32x4_t b0 = vld1q_f32(mask + i + 1064);
         const float32x4_t logit =
@@ -4958,10 +4978,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1064, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1068);
         const float32x4_t b0 = vld1q_f32(mask + i + 1068);
         const float32x4_t logit =
@@ -4970,10 +4990,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1068, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1072);
         const float32x4_t b0 = vld1q_f32(mask + i + 1072);
         const float32x4_t logit =
@@ -4982,10 +5002,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1076);
         const float32x4_t b0 = vld1q_f32(mask + i + 1076);
         const float32x4_t logit =
@@ -4994,10 +5014,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1076, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1080);
         const float32x4_t b0 = vld1q_f32(mask + i + 1080);
         const float32x4_t logit =
@@ -5006,10 +5026,10 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1080, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1084);
         const float32x4_t b0 = vld1q_f32(mask + i + 1084);
         const float32x4_t logit =
@@ -5018,7 +5038,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1084, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
       }
 
@@ -5159,10 +5179,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   add_pair(&hi[2], &lo[2], block_hi[1][2], block_lo[1][2]);
   take_off(&block_hi[1][3], &block_lo[1][3], anchor[1]);
   add_pair(&hi[3], &lo[3], block_hi[1][3], block_lo[1][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
@@ -5180,16 +5203,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -5197,49 +5220,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u128_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc2(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                        float32x4_t* hi, float32x4_t* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -5284,7 +5305,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit =
@@ -5293,10 +5314,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit =
@@ -5305,10 +5326,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 4, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit =
@@ -5317,10 +5338,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 8, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit =
@@ -5329,10 +5350,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 12, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit =
@@ -5341,10 +5362,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit =
@@ -5353,10 +5374,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 20, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit =
@@ -5365,10 +5386,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][0] = vmaxq_f32(max[0][0], logit);
         vst1q_f32(logits + i + 24, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit =
@@ -5377,7 +5398,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[0][1] = vmaxq_f32(max[0][1], logit);
         vst1q_f32(logits + i + 28, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
       }
 
@@ -5512,7 +5533,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 1044);
       const float32x4_t x6 = vld1q_f32(x + i + 1048);
       const float32x4_t x7 = vld1q_f32(x + i + 1052);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit =
@@ -5521,10 +5542,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit =
@@ -5533,10 +5554,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1028, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit =
@@ -5545,10 +5566,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1032, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit =
@@ -5557,10 +5578,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1036, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit =
@@ -5569,10 +5590,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit =
@@ -5581,10 +5602,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1044, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit =
@@ -5593,10 +5614,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][0] = vmaxq_f32(max[1][0], logit);
         vst1q_f32(logits + i + 1048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit =
@@ -5605,7 +5626,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[1][1] = vmaxq_f32(max[1][1], logit);
         vst1q_f32(logits + i + 1052, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
       }
 
@@ -5740,7 +5761,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 2068);
       const float32x4_t x6 = vld1q_f32(x + i + 2072);
       const float32x4_t x7 = vld1q_f32(x + i + 2076);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
         const float32x4_t b0 = vld1q_f32(mask + i + 2048);
         const float32x4_t logit =
@@ -5749,10 +5770,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][0] = vmaxq_f32(max[2][0], logit);
         vst1q_f32(logits + i + 2048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2052);
         const float32x4_t b0 = vld1q_f32(mask + i + 2052);
         const float32x4_t logit =
@@ -5761,10 +5782,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][1] = vmaxq_f32(max[2][1], logit);
         vst1q_f32(logits + i + 2052, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2056);
         const float32x4_t b0 = vld1q_f32(mask + i + 2056);
         const float32x4_t logit =
@@ -5773,10 +5794,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][0] = vmaxq_f32(max[2][0], logit);
         vst1q_f32(logits + i + 2056, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2060);
         const float32x4_t b0 = vld1q_f32(mask + i + 2060);
         const float32x4_t logit =
@@ -5785,10 +5806,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][1] = vmaxq_f32(max[2][1], logit);
         vst1q_f32(logits + i + 2060, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2064);
         const float32x4_t b0 = vld1q_f32(mask + i + 2064);
         const float32x4_t logit =
@@ -5797,10 +5818,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][0] = vmaxq_f32(max[2][0], logit);
         vst1q_f32(logits + i + 2064, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2068);
         const float32x4_t b0 = vld1q_f32(mask + i + 2068);
         const float32x4_t logit =
@@ -5809,10 +5830,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][1] = vmaxq_f32(max[2][1], logit);
         vst1q_f32(logits + i + 2068, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2072);
         const float32x4_t b0 = vld1q_f32(mask + i + 2072);
         const float32x4_t logit =
@@ -5821,10 +5842,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][0] = vmaxq_f32(max[2][0], logit);
         vst1q_f32(logits + i + 2072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2076);
         const float32x4_t b0 = vld1q_f32(mask + i + 2076);
         const float32x4_t logit =
@@ -5833,7 +5854,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[2][1] = vmaxq_f32(max[2][1], logit);
         vst1q_f32(logits + i + 2076, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
       }
 
@@ -5968,7 +5989,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const float32x4_t x5 = vld1q_f32(x + i + 3092);
       const float32x4_t x6 = vld1q_f32(x + i + 3096);
       const float32x4_t x7 = vld1q_f32(x + i + 3100);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
         const float32x4_t b0 = vld1q_f32(mask + i + 3072);
         const float32x4_t logit =
@@ -5977,10 +5998,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][0] = vmaxq_f32(max[3][0], logit);
         vst1q_f32(logits + i + 3072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3076);
         const float32x4_t b0 = vld1q_f32(mask + i + 3076);
         const float32x4_t logit =
@@ -5989,10 +6010,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][1] = vmaxq_f32(max[3][1], logit);
         vst1q_f32(logits + i + 3076, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3080);
         const float32x4_t b0 = vld1q_f32(mask + i + 3080);
         const float32x4_t logit =
@@ -6001,10 +6022,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][0] = vmaxq_f32(max[3][0], logit);
         vst1q_f32(logits + i + 3080, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3084);
         const float32x4_t b0 = vld1q_f32(mask + i + 3084);
         const float32x4_t logit =
@@ -6013,10 +6034,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][1] = vmaxq_f32(max[3][1], logit);
         vst1q_f32(logits + i + 3084, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3088);
         const float32x4_t b0 = vld1q_f32(mask + i + 3088);
         const float32x4_t logit =
@@ -6025,10 +6046,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][0] = vmaxq_f32(max[3][0], logit);
         vst1q_f32(logits + i + 3088, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3092);
         const float32x4_t b0 = vld1q_f32(mask + i + 3092);
         const float32x4_t logit =
@@ -6037,10 +6058,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][1] = vmaxq_f32(max[3][1], logit);
         vst1q_f32(logits + i + 3092, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3096);
         const float32x4_t b0 = vld1q_f32(mask + i + 3096);
         const float32x4_t logit =
@@ -6049,10 +6070,10 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][0] = vmaxq_f32(max[3][0], logit);
         vst1q_f32(logits + i + 3096, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
       }
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3100);
         const float32x4_t b0 = vld1q_f32(mask + i + 3100);
         const float32x4_t logit =
@@ -6061,7 +6082,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
                           vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
         max[3][1] = vmaxq_f32(max[3][1], logit);
         vst1q_f32(logits + i + 3100, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));
       }
 
@@ -6218,12 +6239,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   add_pair(&hi[2], &lo[2], block_hi[3][2], block_lo[3][2]);
   take_off(&block_hi[3][3], &block_lo[3][3], anchor[3]);
   add_pair(&hi[3], &lo[3], block_hi[3][3], block_lo[3][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-    maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
-    maxima[2] = vmaxvq_f32(vmaxq_f32(max[2][0], max[2][1]));
-    maxima[3] = vmaxvq_f32(vmaxq_f32(max[3][0], max[3][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+  maxima[1] = vmaxvq_f32(vmaxq_f32(max[1][0], max[1][1]));
+  maxima[2] = vmaxvq_f32(vmaxq_f32(max[2][0], max[2][1]));
+  maxima[3] = vmaxvq_f32(vmaxq_f32(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
@@ -6241,16 +6265,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][4096];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
+    for (size_t b = 0; b < 4; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -6258,37 +6282,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u128_acc4(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (mask != nullptr) mask += 4096;
-    if (!has_maxima) {
-      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    if (mask != nullptr) {
+      mask += 4096;
+      add_blocks_u128_acc4<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc4<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 4096;
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 4 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc4(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -135,8 +135,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, float32x4_t* hi,
                                  float32x4_t* lo) {
   const float32x4_t lower =
@@ -157,6 +157,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const float32x4_t x0 = vld1q_f32(x + i + 0);
     const float32x4_t x1 = vld1q_f32(x + i + 4);
     const float32x4_t x2 = vld1q_f32(x + i + 8);
@@ -499,13 +501,12 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima,
+                                  float32x4_t* hi, float32x4_t* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const float32x4_t lower =
@@ -542,7 +543,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const float32x4_t x5 = vld1q_f32(x + i + 20);
     const float32x4_t x6 = vld1q_f32(x + i + 24);
     const float32x4_t x7 = vld1q_f32(x + i + 28);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
       const float32x4_t b0 = vld1q_f32(mask + i + 0);
       const float32x4_t logit = vfmaq_f32(
@@ -550,10 +551,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][0] = vmaxq_f32(max[0][0], logit);
       vst1q_f32(logits + i + 0, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
       const float32x4_t b0 = vld1q_f32(mask + i + 4);
       const float32x4_t logit = vfmaq_f32(
@@ -561,10 +562,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][1] = vmaxq_f32(max[0][1], logit);
       vst1q_f32(logits + i + 4, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
       const float32x4_t b0 = vld1q_f32(mask + i + 8);
       const float32x4_t logit = vfmaq_f32(
@@ -572,10 +573,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][0] = vmaxq_f32(max[0][0], logit);
       vst1q_f32(logits + i + 8, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
       const float32x4_t b0 = vld1q_f32(mask + i + 12);
       const float32x4_t logit = vfmaq_f32(
@@ -583,10 +584,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][1] = vmaxq_f32(max[0][1], logit);
       vst1q_f32(logits + i + 12, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
       const float32x4_t b0 = vld1q_f32(mask + i + 16);
       const float32x4_t logit = vfmaq_f32(
@@ -594,10 +595,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][0] = vmaxq_f32(max[0][0], logit);
       vst1q_f32(logits + i + 16, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
       const float32x4_t b0 = vld1q_f32(mask + i + 20);
       const float32x4_t logit = vfmaq_f32(
@@ -605,10 +606,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][1] = vmaxq_f32(max[0][1], logit);
       vst1q_f32(logits + i + 20, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
       const float32x4_t b0 = vld1q_f32(mask + i + 24);
       const float32x4_t logit = vfmaq_f32(
@@ -616,10 +617,10 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][0] = vmaxq_f32(max[0][0], logit);
       vst1q_f32(logits + i + 24, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
     }
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
       const float32x4_t b0 = vld1q_f32(mask + i + 28);
       const float32x4_t logit = vfmaq_f32(
@@ -627,7 +628,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
       max[0][1] = vmaxq_f32(max[0][1], logit);
       vst1q_f32(logits + i + 28, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
     }
 
@@ -759,9 +760,12 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u32(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float* x, size_t following,
@@ -780,16 +784,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? vmaxvq_f32(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -797,37 +801,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__neon_u32(size_t n, const float*
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u32<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u32<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? vmaxvq_f32(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u32(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -84,9 +84,10 @@ static inline bool hold(struct smx_f32_reference* reference, float max, float32x
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f32_reference* reference,
-                                 float32x4_t* hi, float32x4_t* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const uint8_t* x, const uint8_t* next,
+                                 const struct smx_f32_reference* reference, float32x4_t* hi,
+                                 float32x4_t* lo) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -106,6 +107,7 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
       const float32x4_t x0 = neon_from_qu8(neon_load_bytes(x + i + 0));
       const float32x4_t x1 = neon_from_qu8(neon_load_bytes(x + i + 4));
       const float32x4_t x2 = neon_from_qu8(neon_load_bytes(x + i + 8));
@@ -228,6 +230,7 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
       add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
     }
     {
+      __builtin_prefetch(next + i + 32);
       const float32x4_t x0 = neon_from_qu8(neon_load_bytes(x + i + 32));
       const float32x4_t x1 = neon_from_qu8(neon_load_bytes(x + i + 36));
       const float32x4_t x2 = neon_from_qu8(neon_load_bytes(x + i + 40));
@@ -351,6 +354,7 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
     const float32x4_t x0 = neon_from_qu8(neon_load_bytes(x + i + 0));
     const float32x4_t x1 = neon_from_qu8(neon_load_bytes(x + i + 4));
     const float32x4_t x2 = neon_from_qu8(neon_load_bytes(x + i + 8));
@@ -697,12 +701,11 @@ static inline void add_block_u64(size_t n, const uint8_t* x, const struct smx_f3
   add_pair(&hi[3], &lo[3], block_hi[3], block_lo[3]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const uint8_t* x, const uint8_t* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  float32x4_t* hi, float32x4_t* lo, [[maybe_unused]] float* maxima) {
+                                  float32x4_t* hi, float32x4_t* lo, float* maxima) {
   const float32x4_t lower =
       vdupq_n_f32(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const float32x4_t bias = vdupq_n_f32(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -736,30 +739,14 @@ static inline void add_blocks_u64(const uint8_t* x, const uint8_t* next,
       const float32x4_t x5 = neon_from_qu8(neon_load_bytes(x + i + 20));
       const float32x4_t x6 = neon_from_qu8(neon_load_bytes(x + i + 24));
       const float32x4_t x7 = neon_from_qu8(neon_load_bytes(x + i + 28));
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1024)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1028)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1032)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1036)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1040)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1044)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1048)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1052)));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1024)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1028)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1032)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1036)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1040)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1044)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1048)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1052)));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -883,30 +870,14 @@ static inline void add_blocks_u64(const uint8_t* x, const uint8_t* next,
       const float32x4_t x5 = neon_from_qu8(neon_load_bytes(x + i + 52));
       const float32x4_t x6 = neon_from_qu8(neon_load_bytes(x + i + 56));
       const float32x4_t x7 = neon_from_qu8(neon_load_bytes(x + i + 60));
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1056)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1060)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1064)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1068)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1072)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1076)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1080)));
-      }
-      if constexpr (kLooksAhead) {
-        max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1084)));
-      }
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1056)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1060)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1064)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1068)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1072)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1076)));
+      max[0][0] = vmaxq_f32(max[0][0], neon_from_qu8(neon_load_bytes(x + i + 1080)));
+      max[0][1] = vmaxq_f32(max[0][1], neon_from_qu8(neon_load_bytes(x + i + 1084)));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1029,9 +1000,12 @@ static inline void add_blocks_u64(const uint8_t* x, const uint8_t* next,
   add_pair(&hi[2], &lo[2], block_hi[0][2], block_lo[0][2]);
   take_off(&block_hi[0][3], &block_lo[0][3], anchor[0]);
   add_pair(&hi[3], &lo[3], block_hi[0][3], block_lo[0][3]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
-  }
+  maxima[0] = vmaxvq_f32(vmaxq_f32(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_qu8_raddextexp_ukernel__neon_u64(size_t n, const uint8_t* x, size_t following,
@@ -1042,35 +1016,30 @@ extern "C" void smx_qu8_raddextexp_ukernel__neon_u64(size_t n, const uint8_t* x,
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const uint8_t* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const uint8_t* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -76,9 +76,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f32_reference* reference,
-                                 f32x16* hi, f32x16* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const uint16_t* x, const uint16_t* next,
+                                 const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -97,6 +97,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
       const f32x16 x0 = scalar_load_f16(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -132,6 +133,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
       const f32x16 x0 = scalar_load_f16(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -168,6 +170,7 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
     const f32x16 x0 = scalar_load_f16(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -263,12 +266,11 @@ static inline void add_block_u64(size_t n, const uint16_t* x, const struct smx_f
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                  f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -294,9 +296,7 @@ static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
     {
       __builtin_prefetch(next + i + 0);
       const f32x16 x0 = scalar_load_f16(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1024));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1024));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -313,9 +313,7 @@ static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_f16(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1040));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1040));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -336,9 +334,7 @@ static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
     {
       __builtin_prefetch(next + i + 32);
       const f32x16 x0 = scalar_load_f16(x + i + 32);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1056));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load_f16(x + i + 1056));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -355,9 +351,7 @@ static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load_f16(x + i + 48);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1072));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load_f16(x + i + 1072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -378,9 +372,12 @@ static inline void add_blocks_u64(const uint16_t* x, const uint16_t* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t* x, size_t following,
@@ -391,35 +388,30 @@ extern "C" void smx_f16_raddextexp_ukernel__scalar_u64(size_t n, const uint16_t*
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const uint16_t* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const uint16_t* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

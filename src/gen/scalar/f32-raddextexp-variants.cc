@@ -76,9 +76,9 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 f32x16* hi, f32x16* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -96,6 +96,8 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -191,9 +193,9 @@ static inline void add_block_u32(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                 f32x16* hi, f32x16* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, const float* next,
+                                 const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -212,6 +214,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -247,6 +251,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -283,6 +289,8 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -378,9 +386,9 @@ static inline void add_block_u64(size_t n, const float* x, const struct smx_f32_
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, const struct smx_f32_reference* reference,
-                                  f32x16* hi, f32x16* lo) {
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, const float* next,
+                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -399,6 +407,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -434,6 +444,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -469,6 +481,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -504,6 +518,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -540,6 +556,8 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -635,12 +653,11 @@ static inline void add_block_u128(size_t n, const float* x, const struct smx_f32
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                  f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -667,9 +684,7 @@ static inline void add_blocks_u64(const float* x, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -686,9 +701,7 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -710,9 +723,7 @@ static inline void add_blocks_u64(const float* x, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -729,9 +740,7 @@ static inline void add_blocks_u64(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -752,9 +761,12 @@ static inline void add_blocks_u64(const float* x, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x, size_t following,
@@ -765,46 +777,40 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64(size_t n, const float* x,
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u64<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128(const float* x, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                   f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -831,9 +837,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -850,9 +854,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -874,9 +876,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -893,9 +893,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -917,9 +915,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       __builtin_prefetch(next + i + 64);
       __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -936,9 +932,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 80);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -960,9 +954,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       __builtin_prefetch(next + i + 96);
       __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -979,9 +971,7 @@ static inline void add_blocks_u128(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 112);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1002,9 +992,12 @@ static inline void add_blocks_u128(const float* x, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x, size_t following,
@@ -1015,46 +1008,40 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128(size_t n, const float* x
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  float maxima[1] = {};
+  size_t known = 0;  // of them
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 1; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (has_maxima) {
-      add_blocks_u128<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    add_blocks_u128(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u128(block, x, x + ahead_u128(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u64_acc2(const float* x, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                       f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1083,9 +1070,7 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1102,9 +1087,7 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1126,9 +1109,7 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
-      }
+      max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1145,9 +1126,7 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
-      }
+      max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1170,10 +1149,13 @@ static inline void add_blocks_u64_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const float* x, size_t following,
@@ -1184,46 +1166,40 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u64_acc2(size_t n, const floa
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u64_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u64_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    add_blocks_u64_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u64_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc2(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                        f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1252,9 +1228,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1271,9 +1245,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1295,9 +1267,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
-      }
+      max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1314,9 +1284,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
-      }
+      max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1338,9 +1306,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1357,9 +1323,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1381,9 +1345,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       __builtin_prefetch(next + i + 1056);
       __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
-      if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
-      }
+      max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1400,9 +1362,7 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 1072);
-      if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
-      }
+      max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1425,10 +1385,13 @@ static inline void add_blocks_u128_acc2(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const float* x, size_t following,
@@ -1439,46 +1402,40 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc2(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[2];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  float maxima[2] = {};
+  size_t known = 0;  // of them
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 2; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (has_maxima) {
-      add_blocks_u128_acc2<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc2<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    add_blocks_u128_acc2(x, next, &reference, anchors, hi, lo, maxima);
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u64(block, x, x + ahead_u128_acc2(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow. What is
-// `next` is asked for.
-template <bool kLooksAhead>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
+
 static inline void add_blocks_u128_acc4(const float* x, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima) {
+                                        f32x16* hi, f32x16* lo, float* maxima) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
   const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
@@ -1511,9 +1468,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead) {
-        max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
-      }
+      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1530,9 +1485,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead) {
-        max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
-      }
+      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1554,9 +1507,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead) {
-        max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
-      }
+      max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1573,9 +1524,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead) {
-        max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
-      }
+      max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1597,9 +1546,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       __builtin_prefetch(next + i + 2048);
       __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
-      if constexpr (kLooksAhead) {
-        max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
-      }
+      max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1616,9 +1563,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 2064);
-      if constexpr (kLooksAhead) {
-        max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
-      }
+      max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1640,9 +1585,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       __builtin_prefetch(next + i + 3072);
       __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
-      if constexpr (kLooksAhead) {
-        max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
-      }
+      max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1659,9 +1602,7 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       const f32x16 x1 = scalar_load(x + i + 3088);
-      if constexpr (kLooksAhead) {
-        max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
-      }
+      max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -1688,12 +1629,15 @@ static inline void add_blocks_u128_acc4(const float* x, const float* next,
   add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
   take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
   add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-    maxima[2] = scalar_reduce_max(scalar_max(max[2][0], max[2][1]));
-    maxima[3] = scalar_reduce_max(scalar_max(max[3][0], max[3][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+  maxima[2] = scalar_reduce_max(scalar_max(max[2][0], max[2][1]));
+  maxima[3] = scalar_reduce_max(scalar_max(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const float* x, size_t following,
@@ -1704,35 +1648,30 @@ extern "C" void smx_f32_raddextexp_ukernel__scalar_u128_acc4(size_t n, const flo
   struct smx_f32_reference reference;
   smx_f32_reference_init(&reference, exponential);
   sum->max = -INFINITY;
-  float maxima[4];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  float maxima[4] = {};
+  size_t known = 0;  // of them
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
-      const float max = has_maxima ? maxima[b] : maximum(1024, x + b * 1024);
+    for (size_t b = 0; b < 4; b++) {
+      const float max = b < known ? maxima[b] : maximum(1024, x + b * 1024);
       sum->max = max > sum->max ? max : sum->max;
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (has_maxima) {
-      add_blocks_u128_acc4<true>(x, next, &reference, anchors, hi, lo, maxima);
-    } else {
-      add_blocks_u128_acc4<false>(x, next, &reference, anchors, hi, lo, maxima);
-    }
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    add_blocks_u128_acc4(x, next, &reference, anchors, hi, lo, maxima);
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max = maximum(block, x);
+
+    const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, x, &reference, hi, lo);
-    x += block;
-
     n -= block;
+    add_block_u32(block, x, x + ahead_u128_acc4(n + following), &reference, hi, lo);
+    x += block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

@@ -120,8 +120,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -140,6 +140,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -240,8 +242,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u64(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u64(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -261,6 +263,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -298,6 +302,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -336,6 +342,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -436,8 +444,8 @@ static inline void add_block_u64(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u128(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u128(size_t n, const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -457,6 +465,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   size_t i = 0;
   for (; i + 128 <= n; i += 128) {
     {
+      __builtin_prefetch(next + i + 0);
+      __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -494,6 +504,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 32);
+      __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -531,6 +543,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 64);
+      __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -568,6 +582,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
       add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
     }
     {
+      __builtin_prefetch(next + i + 96);
+      __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -606,6 +622,8 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
     }
   }
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -706,13 +724,12 @@ static inline void add_block_u128(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                  f32x16* hi, f32x16* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -742,13 +759,13 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
@@ -768,13 +785,13 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
@@ -799,13 +816,13 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
@@ -825,13 +842,13 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
@@ -855,9 +872,12 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const float* x, size_t following,
@@ -876,16 +896,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -893,49 +913,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64(size_t n, const floa
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u64<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u64(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u64<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u64<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u64(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128(const float* x, float* y, const float* next,
                                    const struct smx_f32_reference* reference, const int32_t* anchors,
-                                   f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                   f32x16* hi, f32x16* lo, float* maxima,
                                    [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                    [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -965,13 +983,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
       }
 
@@ -991,13 +1009,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
       }
 
@@ -1022,13 +1040,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
       }
 
@@ -1048,13 +1066,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
       }
 
@@ -1079,13 +1097,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 64);
       __builtin_prefetch(next + i + 80);
       const f32x16 x0 = scalar_load(x + i + 64);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 64);
         const f32x16 b0 = scalar_load(mask + i + 64);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 64, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
       }
 
@@ -1105,13 +1123,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 64, e0);
       const f32x16 x1 = scalar_load(x + i + 80);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 80);
         const f32x16 b0 = scalar_load(mask + i + 80);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 80, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
       }
 
@@ -1136,13 +1154,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       __builtin_prefetch(next + i + 96);
       __builtin_prefetch(next + i + 112);
       const f32x16 x0 = scalar_load(x + i + 96);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 96);
         const f32x16 b0 = scalar_load(mask + i + 96);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 96, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
       }
 
@@ -1162,13 +1180,13 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 96, e0);
       const f32x16 x1 = scalar_load(x + i + 112);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 112);
         const f32x16 b0 = scalar_load(mask + i + 112);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 112, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
       }
 
@@ -1192,9 +1210,12 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const float* x, size_t following,
@@ -1213,16 +1234,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1230,49 +1251,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128(size_t n, const flo
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u128<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                    maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                  next_logits);
+    const float* const next = x + ahead_u128(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u128<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                            next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                   nullptr);
+      add_blocks_u128<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                             nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u128(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u128(block, mask != nullptr ? block_logits : x, y, x + ahead_u128(n + following), &reference,
+                   hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u64_acc2(const float* x, float* y, const float* next,
                                        const struct smx_f32_reference* reference, const int32_t* anchors,
-                                       f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                       f32x16* hi, f32x16* lo, float* maxima,
                                        [[maybe_unused]] const float* unmasked,
                                        [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                        [[maybe_unused]] float* logits) {
@@ -1305,13 +1324,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
@@ -1331,13 +1350,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
@@ -1362,13 +1381,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][0] = scalar_max(max[1][0], logit);
         scalar_store(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
@@ -1388,13 +1407,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][1] = scalar_max(max[1][1], logit);
         scalar_store(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
@@ -1420,10 +1439,13 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u64_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
@@ -1441,16 +1463,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1458,49 +1480,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u64_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                        maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u64_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                      scale, next_logits);
+    const float* const next = x + ahead_u64_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u64_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u64_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                       scale, nullptr);
+      add_blocks_u64_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                 nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u64_acc2(n + following), &reference,
+                  hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 2 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 2 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc2(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                        f32x16* hi, f32x16* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -1533,13 +1553,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
       }
 
@@ -1559,13 +1579,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
       }
 
@@ -1590,13 +1610,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][0] = scalar_max(max[1][0], logit);
         scalar_store(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
       }
 
@@ -1616,13 +1636,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][1] = scalar_max(max[1][1], logit);
         scalar_store(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
       }
 
@@ -1647,13 +1667,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 32);
       __builtin_prefetch(next + i + 48);
       const f32x16 x0 = scalar_load(x + i + 32);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 32, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
       }
 
@@ -1673,13 +1693,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 32, e0);
       const f32x16 x1 = scalar_load(x + i + 48);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 48, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
       }
 
@@ -1704,13 +1724,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1056);
       __builtin_prefetch(next + i + 1072);
       const f32x16 x0 = scalar_load(x + i + 1056);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1056);
         const f32x16 b0 = scalar_load(mask + i + 1056);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][0] = scalar_max(max[1][0], logit);
         scalar_store(logits + i + 1056, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
       }
 
@@ -1730,13 +1750,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1056, e0);
       const f32x16 x1 = scalar_load(x + i + 1072);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1072);
         const f32x16 b0 = scalar_load(mask + i + 1072);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][1] = scalar_max(max[1][1], logit);
         scalar_store(logits + i + 1072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
       }
 
@@ -1762,10 +1782,13 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
   take_off(&block_hi[1][0], &block_lo[1][0], anchor[1]);
   add_pair(&hi[0], &lo[0], block_hi[1][0], block_lo[1][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc2(size_t left) {
+  return left < 2560 ? left : 2560;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
@@ -1783,16 +1806,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[2] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][2048];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 2048; n -= 2048) {
+  for (; n >= 4096; n -= 2048) {
     int32_t anchors[2];
-    for (int b = 0; b < 2; b++) {
+    for (size_t b = 0; b < 2; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -1800,49 +1823,47 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 4096;
-    const size_t left = n - 2048 + following;
-    const float* const next = x + (left < 2560 ? left : 2560);
-    if (mask != nullptr) mask += 2048;
-    if (!has_maxima) {
-      add_blocks_u128_acc2<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc2<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc2(n - 2048 + following);
+    if (mask != nullptr) {
+      mask += 2048;
+      add_blocks_u128_acc2<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 2048, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc2<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc2<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 2048;
     x += 2048;
+    known = 2;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 2 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u64(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u64(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc2(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
 }
 
-// Adds 4 whole blocks, walked together, to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 4 whole blocks, walked together, to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u128_acc4(const float* x, float* y, const float* next,
                                         const struct smx_f32_reference* reference, const int32_t* anchors,
-                                        f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                        f32x16* hi, f32x16* lo, float* maxima,
                                         [[maybe_unused]] const float* unmasked,
                                         [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
                                         [[maybe_unused]] float* logits) {
@@ -1879,13 +1900,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 0);
       __builtin_prefetch(next + i + 16);
       const f32x16 x0 = scalar_load(x + i + 0);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][0] = scalar_max(max[0][0], logit);
         scalar_store(logits + i + 0, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
       }
 
@@ -1905,13 +1926,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[0][1] = scalar_max(max[0][1], logit);
         scalar_store(logits + i + 16, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
       }
 
@@ -1936,13 +1957,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 1024);
       __builtin_prefetch(next + i + 1040);
       const f32x16 x0 = scalar_load(x + i + 1024);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][0] = scalar_max(max[1][0], logit);
         scalar_store(logits + i + 1024, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
       }
 
@@ -1962,13 +1983,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 1024, e0);
       const f32x16 x1 = scalar_load(x + i + 1040);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[1][1] = scalar_max(max[1][1], logit);
         scalar_store(logits + i + 1040, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
       }
 
@@ -1993,13 +2014,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 2048);
       __builtin_prefetch(next + i + 2064);
       const f32x16 x0 = scalar_load(x + i + 2048);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 2048);
         const f32x16 b0 = scalar_load(mask + i + 2048);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[2][0] = scalar_max(max[2][0], logit);
         scalar_store(logits + i + 2048, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
       }
 
@@ -2019,13 +2040,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 2048, e0);
       const f32x16 x1 = scalar_load(x + i + 2064);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 2064);
         const f32x16 b0 = scalar_load(mask + i + 2064);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[2][1] = scalar_max(max[2][1], logit);
         scalar_store(logits + i + 2064, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
       }
 
@@ -2050,13 +2071,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       __builtin_prefetch(next + i + 3072);
       __builtin_prefetch(next + i + 3088);
       const f32x16 x0 = scalar_load(x + i + 3072);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 3072);
         const f32x16 b0 = scalar_load(mask + i + 3072);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[3][0] = scalar_max(max[3][0], logit);
         scalar_store(logits + i + 3072, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
       }
 
@@ -2076,13 +2097,13 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 3072, e0);
       const f32x16 x1 = scalar_load(x + i + 3088);
-      if constexpr (kLooksAhead && kMasks) {
+      if constexpr (kMasks) {
         const f32x16 x0 = scalar_load(unmasked + i + 3088);
         const f32x16 b0 = scalar_load(mask + i + 3088);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
         max[3][1] = scalar_max(max[3][1], logit);
         scalar_store(logits + i + 3088, logit);
-      } else if constexpr (kLooksAhead) {
+      } else {
         max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));
       }
 
@@ -2112,12 +2133,15 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
   add_pair(&hi[0], &lo[0], block_hi[2][0], block_lo[2][0]);
   take_off(&block_hi[3][0], &block_lo[3][0], anchor[3]);
   add_pair(&hi[0], &lo[0], block_hi[3][0], block_lo[3][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-    maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
-    maxima[2] = scalar_reduce_max(scalar_max(max[2][0], max[2][1]));
-    maxima[3] = scalar_reduce_max(scalar_max(max[3][0], max[3][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+  maxima[1] = scalar_reduce_max(scalar_max(max[1][0], max[1][1]));
+  maxima[2] = scalar_reduce_max(scalar_max(max[2][0], max[2][1]));
+  maxima[3] = scalar_reduce_max(scalar_max(max[3][0], max[3][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u128_acc4(size_t left) {
+  return left < 4608 ? left : 4608;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
@@ -2135,16 +2159,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[4] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][4096];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 4096; n -= 4096) {
+  for (; n >= 8192; n -= 4096) {
     int32_t anchors[4];
-    for (int b = 0; b < 4; b++) {
+    for (size_t b = 0; b < 4; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -2152,37 +2176,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4(
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 8192;
-    const size_t left = n - 4096 + following;
-    const float* const next = x + (left < 4608 ? left : 4608);
-    if (mask != nullptr) mask += 4096;
-    if (!has_maxima) {
-      add_blocks_u128_acc4<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo,
-                                         maxima, nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u128_acc4<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask,
-                                       scale, next_logits);
+    const float* const next = x + ahead_u128_acc4(n - 4096 + following);
+    if (mask != nullptr) {
+      mask += 4096;
+      add_blocks_u128_acc4<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 4096, mask, scale,
+                                 next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u128_acc4<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr,
-                                        scale, nullptr);
+      add_blocks_u128_acc4<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                                  nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 4096;
     x += 4096;
+    known = 4;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 4 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u128_acc4(n + following),
+                  &reference, hi, lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;

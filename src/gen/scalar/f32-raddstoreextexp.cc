@@ -120,8 +120,8 @@ static inline bool hold(struct smx_f32_reference* reference, float max, f32x16* 
   return true;
 }
 
-// Adds a block of n elements to the tile's lanes.
-static inline void add_block_u32(size_t n, const float* x, float* y,
+// Adds a block of n elements to the tile's lanes. What is `next` is asked for.
+static inline void add_block_u32(size_t n, const float* x, float* y, const float* next,
                                  const struct smx_f32_reference* reference, f32x16* hi, f32x16* lo) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
   const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
@@ -140,6 +140,8 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
   for (; i < pairs; i += 32) {
+    __builtin_prefetch(next + i + 0);
+    __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -240,13 +242,12 @@ static inline void add_block_u32(size_t n, const float* x, float* y,
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes. Looking ahead, it leaves the maxima of as many blocks that follow,
-// and the logits that a mask makes of those. What is
-// `next` is asked for.
-template <bool kLooksAhead, bool kMasks>
+// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
+// whose logits it makes where there is a mask. What is `next` is asked for.
+template <bool kMasks>
 static inline void add_blocks_u32(const float* x, float* y, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, [[maybe_unused]] float* maxima,
+                                  f32x16* hi, f32x16* lo, float* maxima,
                                   [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
                                   [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
   const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -275,13 +276,13 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
     const f32x16 x0 = scalar_load(x + i + 0);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const f32x16 x0 = scalar_load(unmasked + i + 0);
       const f32x16 b0 = scalar_load(mask + i + 0);
       const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
       max[0][0] = scalar_max(max[0][0], logit);
       scalar_store(logits + i + 0, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
     }
 
@@ -301,13 +302,13 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     const f32x16 e0 = scalar_fma(s0, u0, s0);
     scalar_store(y + i + 0, e0);
     const f32x16 x1 = scalar_load(x + i + 16);
-    if constexpr (kLooksAhead && kMasks) {
+    if constexpr (kMasks) {
       const f32x16 x0 = scalar_load(unmasked + i + 16);
       const f32x16 b0 = scalar_load(mask + i + 16);
       const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
       max[0][1] = scalar_max(max[0][1], logit);
       scalar_store(logits + i + 16, logit);
-    } else if constexpr (kLooksAhead) {
+    } else {
       max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
     }
 
@@ -330,9 +331,12 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  if constexpr (kLooksAhead) {
-    maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-  }
+  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
+}
+
+// How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
+static inline size_t ahead_u32(size_t left) {
+  return left < 1536 ? left : 1536;
 }
 
 extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const float* x, size_t following,
@@ -351,16 +355,16 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
     smx_f32_reference_move(&reference, sum->max);
   }
   float maxima[1] = {};
+  size_t known = 0;  // of them
   // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
   // wait for its lines.
   alignas(64) float masked[2][1024];
   float *logits = masked[0], *next_logits = masked[1];
-  bool has_maxima = false;
-  for (; n >= 1024; n -= 1024) {
+  for (; n >= 2048; n -= 1024) {
     int32_t anchors[1];
-    for (int b = 0; b < 1; b++) {
+    for (size_t b = 0; b < 1; b++) {
       const float max =
-          has_maxima ? maxima[b]
+          b < known ? maxima[b]
           : mask != nullptr
               ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
               : maximum(1024, x + b * 1024);
@@ -368,37 +372,36 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    has_maxima = n >= 2048;
-    const size_t left = n - 1024 + following;
-    const float* const next = x + (left < 1536 ? left : 1536);
-    if (mask != nullptr) mask += 1024;
-    if (!has_maxima) {
-      add_blocks_u32<false, false>(mask != nullptr ? logits : x, y, next, &reference, anchors, hi, lo, maxima,
-                                   nullptr, nullptr, scale, nullptr);
-    } else if (mask != nullptr) {
-      add_blocks_u32<true, true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                                 next_logits);
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    if (mask != nullptr) {
+      mask += 1024;
+      add_blocks_u32<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
+                           next_logits);
+      float* const done = logits;
+      logits = next_logits;
+      next_logits = done;
     } else {
-      add_blocks_u32<true, false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                                  nullptr);
+      add_blocks_u32<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
+                            nullptr);
     }
-    float* const done = logits;
-    logits = next_logits;
-    next_logits = done;
     y += 1024;
     x += 1024;
+    known = 1;
   }
-  while (n > 0) {
+  for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-    const float max =
-        mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, logits)) : maximum(block, x);
+    float* const block_logits = logits + b % 1 * 1024;
+    const float max = b < known         ? maxima[b]
+                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                        : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-    add_block_u32(block, mask != nullptr ? logits : x, y, &reference, hi, lo);
+    n -= block;
+    add_block_u32(block, mask != nullptr ? block_logits : x, y, x + ahead_u32(n + following), &reference, hi,
+                  lo);
     x += block;
     y += block;
     if (mask != nullptr) mask += block;
-    n -= block;
   }
   fold(hi, lo, sum);
   sum->reference = reference.exponent;
