@@ -589,8 +589,7 @@ struct smx_thresholds {
   /// Elements: rows no longer than this are computed as lanes, one row a lane, where there are enough of them to fill lanes; of use
   /// up to 64. 0: never.
   size_t lane_channels;
-  /// Elements: rows no longer than this are computed several at a time, in one pass, a lone row of up to 256 likewise; of use up
-  /// to 1024. 0: never.
+  /// Elements: rows no longer than this are computed several at a time, in one pass, a lone row likewise; of use up to 1024. 0: never.
   size_t grouped_channels;
   /// Bytes: where a row and its output fit, terms are stored and rescaled, one exponential an element; larger rows take two
   /// passes. By default the larger of a core's level 2 cache and 16 MiB of the last-level cache: what is reported of

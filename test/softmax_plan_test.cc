@@ -67,16 +67,6 @@ TEST(SoftmaxPlan, RowsThatLeaveLanesEmptyAreNoLanes) {
   }
 }
 
-TEST(SoftmaxPlan, LoneRowThatIsNotShortIsStored) {
-  smx_thresholds thresholds = Thresholds();
-  thresholds.grouped_channels = SMX_BLOCK;
-  for (bool in_place : {false, true}) {
-    EXPECT_EQ(Algorithm(1, 256, thresholds, in_place), smx_algorithm_several_rows);
-    EXPECT_EQ(Algorithm(1, 257, thresholds, in_place), smx_algorithm_store_and_rescale);
-    EXPECT_EQ(Algorithm(2, 257, thresholds, in_place), smx_algorithm_several_rows);
-  }
-}
-
 TEST(SoftmaxPlan, RowsOfLaneChannelsAreLanes) {
   for (bool in_place : {false, true}) {
     for (size_t rows : {size_t{8}, size_t{1000}, SIZE_MAX}) {
@@ -89,7 +79,7 @@ TEST(SoftmaxPlan, RowsOfLaneChannelsAreLanes) {
 
 TEST(SoftmaxPlan, RowsOfGroupedChannelsGoTogether) {
   for (bool in_place : {false, true}) {
-    for (size_t rows : {size_t{4}, size_t{1000}, SIZE_MAX}) {
+    for (size_t rows : {size_t{1}, size_t{4}, size_t{1000}, SIZE_MAX}) {
       EXPECT_EQ(Algorithm(rows, 100, Thresholds(), in_place), smx_algorithm_several_rows);
       EXPECT_EQ(Algorithm(rows, 101, Thresholds(), in_place), smx_algorithm_store_and_rescale);
     }

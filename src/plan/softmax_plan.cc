@@ -6,9 +6,6 @@
 
 namespace {
 
-// A single row of more elements is no faster by a kernel on several.
-constexpr size_t kLongestLoneRow = 256;
-
 // Fewer rows than this, or than half their elements, leave too many lanes empty.
 constexpr size_t kRowsWorthLanes = 8;
 
@@ -44,7 +41,7 @@ struct Choice {
 };
 
 Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
-  if (shape.groups_rows && (shape.rows > 1 || shape.channels <= kLongestLoneRow)) {
+  if (shape.groups_rows) {
     const bool fills_lanes = shape.rows >= std::max(kRowsWorthLanes, shape.channels / 2);
     if (fills_lanes && shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};

@@ -120,6 +120,7 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
     const size_t lane = r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2;
     const __m256 lower = _mm256_set1_ps(lowers[lane]);
     const __m256 bias = _mm256_set1_ps(biases[lane]);
+
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 

@@ -120,6 +120,7 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
     const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
     const __m512 lower = _mm512_set1_ps(lowers[lane]);
     const __m512 bias = _mm512_set1_ps(biases[lane]);
+
     __m512 block_hi[1] = {anchor};
     __m512 block_lo[1] = {_mm512_setzero_ps()};
 

@@ -119,6 +119,7 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
     const size_t lane = r / 4 * 4 + (r % 4);
     const float32x4_t lower = vdupq_n_f32(lowers[lane]);
     const float32x4_t bias = vdupq_n_f32(biases[lane]);
+
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 

@@ -117,6 +117,7 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
     const size_t lane = r / 16 * 16 + (r % 16);
     const f32x16 lower = scalar_set1(lowers[lane]);
     const f32x16 bias = scalar_set1(biases[lane]);
+
     f32x16 block_hi[1] = {anchor};
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
