@@ -149,6 +149,10 @@ smx_partial_sum SumSpanIntoBuffer(const smx_row& row, float* buffer, Span* span)
 // y[i] = terms[i] * reciprocal, in steps that a float's exponent can hold. The terms have the reference of their tile.
 void ScaleTerms(size_t n, float* terms, float* y, const smx_microkernels& kernels,
                 const smx_f32_extended& tile, smx_f32_reciprocal reciprocal) {
+  if (tile.hi == 0.0f) {  // zeros, which have no reference
+    if (y != terms) memcpy(y, terms, n * sizeof(float));
+    return;
+  }
   constexpr int32_t kNothingIsLeft = 5 * SMX_LARGEST_STEP;
   reciprocal.exponent = std::min(reciprocal.exponent - (tile.reference - SMX_BIAS), kNothingIsLeft);
   constexpr smx_f32_reciprocal kStep = {1.0f, 0.0f, SMX_LARGEST_STEP};
@@ -158,17 +162,18 @@ void ScaleTerms(size_t n, float* terms, float* y, const smx_microkernels& kernel
   kernels.f32_vmulextc(n, terms, y, &reciprocal);
 }
 
-// Results of terms of which the first is that of element `start`.
+// Results of terms of which the first is that of element `start`. Those of other types than f32 are floats a block at a time.
 void ScaleStoredTerms(const smx_row& row, size_t start, size_t n, float* terms, const smx_f32_extended& tile,
                       const smx_f32_reciprocal& reciprocal) {
-  const bool is_f32 = row.types().output == smx_datatype_f32;
-  float* results = is_f32 ? row.stored_terms() + start : terms;
-  if (tile.hi > 0.0f) {
-    ScaleTerms(n, terms, results, row.kernels(), tile, reciprocal);
-  } else if (results != terms) {
-    memcpy(results, terms, n * sizeof(float));  // zeros, which have no reference
+  if (row.types().output == smx_datatype_f32) {
+    return ScaleTerms(n, terms, row.stored_terms() + start, row.kernels(), tile, reciprocal);
   }
-  if (!is_f32) row.types().from_f32(row.kernels(), n, terms, row.y_at(start), row.op->quantizer);
+  alignas(64) float block[SMX_BLOCK];
+  for (size_t i = 0; i < n; i += SMX_BLOCK) {
+    const size_t count = std::min<size_t>(SMX_BLOCK, n - i);
+    ScaleTerms(count, terms + i, block, row.kernels(), tile, reciprocal);
+    row.types().from_f32(row.kernels(), count, block, row.y_at(start + i), row.op->quantizer);
+  }
 }
 
 void ScaleSpan(const smx_row& row, const Span& span, const smx_f32_reciprocal& reciprocal) {
@@ -379,8 +384,8 @@ bool StoresTile(const smx_row& row) {
          (row.is_staged() || !row.types().is_f32());
 }
 
-// Whether those of the last tile alone are, in a buffer, for the output's elements are smaller than terms.
-bool StoresLastTile(const smx_row& row) {
+// Whether those of the last tiles alone are, in a buffer, for the output's elements are smaller than terms.
+bool StoresLastTiles(const smx_row& row) {
   return row.channels > SMX_TILE && row.algorithm == smx_algorithm_store_and_rescale && !row.is_staged() &&
          row.types().output != smx_datatype_f32;
 }
@@ -421,13 +426,14 @@ bool RunTile(const smx_row& row) {
   return stored == Stored::kDone;
 }
 
-// Two passes, but for the last tile.
-[[gnu::noinline]] bool RunStoringLastTile(const smx_row& row) {
-  alignas(64) float terms[SMX_TILE];
+// Two passes, but for the last tiles: those of a vocabulary of 64k stay in a level 2 cache.
+[[gnu::noinline]] bool RunStoringLastTiles(const smx_row& row) {
+  constexpr size_t kMost = 4;
+  alignas(64) float terms[kMost][SMX_TILE];
   Spans spans(row);
-  const size_t last = spans.count() - 1;
-  for (size_t i = 0; i < last; i++) spans.Sum(i);
-  spans.SumIntoBuffer(last, terms);
+  const size_t first = spans.count() - std::min(spans.count(), kMost);
+  for (size_t i = 0; i < first; i++) spans.Sum(i);
+  for (size_t i = first; i < spans.count(); i++) spans.SumIntoBuffer(i, terms[i - first]);
   return spans.Finish();
 }
 
@@ -439,7 +445,7 @@ bool smx_run_row(const struct smx_row* row) {
     RunOutOfRange(*row);
     return false;
   }
-  if (StoresLastTile(*row)) return RunStoringLastTile(*row);
+  if (StoresLastTiles(*row)) return RunStoringLastTiles(*row);
   Spans spans(*row);
   for (size_t i = 0; i < spans.count(); i++) spans.Sum(i);
   return spans.Finish();
