@@ -323,7 +323,7 @@ MUTATIONS = [
     Mutation("distances from the row's first key", LOGITS, "row.distance + static_cast<int64_t>(start)", "row.distance", ATTENTION_TEST),
     Mutation("tail of logits under a mask one short", ADD_MASK, 'isa.store_tail("y", "(ptrdiff_t)n", "y0")', 'isa.store_tail("y", "(ptrdiff_t)n - 1", "y0")', KERNELS, "*TakesLogits*"),
     Mutation("groups of f32-softmax all under the mask of the first", SEVERAL_ROWS, "mask + count * mask_stride, mask_stride, scale, made_logits", "mask, mask_stride, scale, made_logits", ROWS, "Masked*"),
-    Mutation("logits of f32-softmax's next group made beside those that are taken", SEVERAL_ROWS, "terms == room ? room + {{ ROOM // 2 }} : room;\n      const", "room;\n      const", ROWS, "Masked*"),
+    Mutation("logits of f32-softmax's next group made beside those that are taken", SEVERAL_ROWS, "float* const made_logits = {{ next_terms() }};", "float* const made_logits = room;", ROWS, "Masked*"),
     Mutation("maxima of f32-softmax's next group without those of tails", SEVERAL_ROWS, 'isa.max("row_max[0]", "row_max[1]")', '"row_max[0]"', ROWS, "Masked*"),
     Mutation("blocks of f32-raddstoreextexp all under the mask of the first", SUM, "mask += {{ A * B }};", "mask += 0 * {{ A * B }};", KERNELS, "*TakesLogits*"),
     Mutation("lone row of f32-softmax out of range computed", SEVERAL_ROWS, 'isa.set1("exponential->range")) }})) return false;', 'isa.set1("exponential->range")) }})) {}', ROWS),

@@ -23,17 +23,17 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx2_u64(size_t n, const uint8_t* x
       __m256 b3 = _mm256_loadu_ps(logits + 24);
 
       const __m256 added0 = _mm256_andnot_ps(_mm256_cmp_ps(half, x0, _CMP_LT_OQ), minus_infinity);
-      const __m256 y0 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x0, half, _CMP_LT_OQ), b0), added0);
+      const __m256 y0 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b0), added0);
       const __m256 added1 = _mm256_andnot_ps(_mm256_cmp_ps(half, x1, _CMP_LT_OQ), minus_infinity);
-      const __m256 y1 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x1, half, _CMP_LT_OQ), b1), added1);
+      const __m256 y1 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b1), added1);
       const __m256 added2 = _mm256_andnot_ps(_mm256_cmp_ps(half, x2, _CMP_LT_OQ), minus_infinity);
-      const __m256 y2 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x2, half, _CMP_LT_OQ), b2), added2);
+      const __m256 y2 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b2), added2);
       const __m256 added3 = _mm256_andnot_ps(_mm256_cmp_ps(half, x3, _CMP_LT_OQ), minus_infinity);
-      const __m256 y3 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x3, half, _CMP_LT_OQ), b3), added3);
+      const __m256 y3 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b3), added3);
 
       _mm256_storeu_ps(y + 0, y0);
       _mm256_storeu_ps(y + 8, y1);
@@ -51,17 +51,17 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx2_u64(size_t n, const uint8_t* x
       __m256 b3 = _mm256_loadu_ps(logits + 56);
 
       const __m256 added0 = _mm256_andnot_ps(_mm256_cmp_ps(half, x0, _CMP_LT_OQ), minus_infinity);
-      const __m256 y0 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x0, half, _CMP_LT_OQ), b0), added0);
+      const __m256 y0 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b0), added0);
       const __m256 added1 = _mm256_andnot_ps(_mm256_cmp_ps(half, x1, _CMP_LT_OQ), minus_infinity);
-      const __m256 y1 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x1, half, _CMP_LT_OQ), b1), added1);
+      const __m256 y1 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b1), added1);
       const __m256 added2 = _mm256_andnot_ps(_mm256_cmp_ps(half, x2, _CMP_LT_OQ), minus_infinity);
-      const __m256 y2 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x2, half, _CMP_LT_OQ), b2), added2);
+      const __m256 y2 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added2, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b2), added2);
       const __m256 added3 = _mm256_andnot_ps(_mm256_cmp_ps(half, x3, _CMP_LT_OQ), minus_infinity);
-      const __m256 y3 =
-          _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x3, half, _CMP_LT_OQ), b3), added3);
+      const __m256 y3 = _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(added3, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b3), added3);
 
       _mm256_storeu_ps(y + 32, y0);
       _mm256_storeu_ps(y + 40, y1);
@@ -77,8 +77,8 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx2_u64(size_t n, const uint8_t* x
     __m256 b0 = _mm256_loadu_ps(logits + 0);
 
     const __m256 added0 = _mm256_andnot_ps(_mm256_cmp_ps(half, x0, _CMP_LT_OQ), minus_infinity);
-    const __m256 y0 =
-        _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x0, half, _CMP_LT_OQ), b0), added0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(added0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b0), added0);
 
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
@@ -90,8 +90,8 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx2_u64(size_t n, const uint8_t* x
     __m256 b0 = avx2_load_tail(logits, n, _mm256_setzero_ps());
 
     const __m256 added0 = _mm256_andnot_ps(_mm256_cmp_ps(half, x0, _CMP_LT_OQ), minus_infinity);
-    const __m256 y0 =
-        _mm256_fmadd_ps(vscale, _mm256_andnot_ps(_mm256_cmp_ps(x0, half, _CMP_LT_OQ), b0), added0);
+    const __m256 y0 = _mm256_fmadd_ps(
+        vscale, _mm256_andnot_ps(_mm256_cmp_ps(added0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), b0), added0);
 
     avx2_store_tail(y, n, y0);
   }

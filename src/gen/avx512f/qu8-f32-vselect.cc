@@ -22,17 +22,17 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx512f_u64(size_t n, const uint8_t
     __m512 b3 = _mm512_loadu_ps(logits + 48);
 
     const __m512 added0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x0, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x0, half, _CMP_NLT_UQ), b0), added0);
+    const __m512 y0 = _mm512_mask3_fmadd_ps(
+        vscale, b0, added0, _mm512_cmp_ps_mask(added0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     const __m512 added1 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x1, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y1 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x1, half, _CMP_NLT_UQ), b1), added1);
+    const __m512 y1 = _mm512_mask3_fmadd_ps(
+        vscale, b1, added1, _mm512_cmp_ps_mask(added1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     const __m512 added2 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x2, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y2 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x2, half, _CMP_NLT_UQ), b2), added2);
+    const __m512 y2 = _mm512_mask3_fmadd_ps(
+        vscale, b2, added2, _mm512_cmp_ps_mask(added2, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
     const __m512 added3 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x3, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y3 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x3, half, _CMP_NLT_UQ), b3), added3);
+    const __m512 y3 = _mm512_mask3_fmadd_ps(
+        vscale, b3, added3, _mm512_cmp_ps_mask(added3, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
 
     _mm512_storeu_ps(y + 0, y0);
     _mm512_storeu_ps(y + 16, y1);
@@ -47,8 +47,8 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx512f_u64(size_t n, const uint8_t
     __m512 b0 = _mm512_loadu_ps(logits + 0);
 
     const __m512 added0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x0, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x0, half, _CMP_NLT_UQ), b0), added0);
+    const __m512 y0 = _mm512_mask3_fmadd_ps(
+        vscale, b0, added0, _mm512_cmp_ps_mask(added0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
 
     _mm512_storeu_ps(y + 0, y0);
     x += 16;
@@ -60,8 +60,8 @@ extern "C" void smx_qu8_f32_vselect_ukernel__avx512f_u64(size_t n, const uint8_t
     __m512 b0 = avx512f_load_tail(logits, n, _mm512_setzero_ps());
 
     const __m512 added0 = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(half, x0, _CMP_NLT_UQ), minus_infinity);
-    const __m512 y0 =
-        _mm512_fmadd_ps(vscale, _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x0, half, _CMP_NLT_UQ), b0), added0);
+    const __m512 y0 = _mm512_mask3_fmadd_ps(
+        vscale, b0, added0, _mm512_cmp_ps_mask(added0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
 
     avx512f_store_tail(y, n, y0);
   }

@@ -6849,14 +6849,15 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const float* const next = x + (following < together ? following : together) * x_stride;
+    const size_t ahead = following < together ? following : together;
+    const float* const next = x + ahead * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
     if (made > 0) {
-      float* const made_logits = terms == room ? room + 1024 : room;
+      float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
       sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
                                 written, written_stride, x + count * x_stride, mask + count * mask_stride,
@@ -6995,14 +6996,15 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const float* const next = x + (following < together ? following : together) * x_stride;
+    const size_t ahead = following < together ? following : together;
+    const float* const next = x + ahead * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
     if (made > 0) {
-      float* const made_logits = terms == room ? room + 1024 : room;
+      float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
       sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
                                  written, written_stride, x + count * x_stride, mask + count * mask_stride,
@@ -7141,14 +7143,15 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const float* const next = x + (following < together ? following : together) * x_stride;
+    const size_t ahead = following < together ? following : together;
+    const float* const next = x + ahead * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
     if (made > 0) {
-      float* const made_logits = terms == room ? room + 1024 : room;
+      float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
       sum_rows_32_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
                                 written, written_stride, x + count * x_stride, mask + count * mask_stride,
@@ -7287,14 +7290,15 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const float* const next = x + (following < together ? following : together) * x_stride;
+    const size_t ahead = following < together ? following : together;
+    const float* const next = x + ahead * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? (following < together ? following : together) : 0;
+    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
     if (made > 0) {
-      float* const made_logits = terms == room ? room + 1024 : room;
+      float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
       sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
                                 written, written_stride, x + count * x_stride, mask + count * mask_stride,

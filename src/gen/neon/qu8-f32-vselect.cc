@@ -32,36 +32,52 @@ extern "C" void smx_qu8_f32_vselect_ukernel__neon_u64(size_t n, const uint8_t* x
 
       const float32x4_t added0 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x0)));
-      const float32x4_t y0 = vfmaq_f32(
-          added0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b0), vcltq_f32(x0, half))));
+      const float32x4_t y0 =
+          vfmaq_f32(added0, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b0), vceqq_f32(added0, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added1 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x1)));
-      const float32x4_t y1 = vfmaq_f32(
-          added1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b1), vcltq_f32(x1, half))));
+      const float32x4_t y1 =
+          vfmaq_f32(added1, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b1), vceqq_f32(added1, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added2 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x2)));
-      const float32x4_t y2 = vfmaq_f32(
-          added2, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b2), vcltq_f32(x2, half))));
+      const float32x4_t y2 =
+          vfmaq_f32(added2, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b2), vceqq_f32(added2, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added3 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x3)));
-      const float32x4_t y3 = vfmaq_f32(
-          added3, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b3), vcltq_f32(x3, half))));
+      const float32x4_t y3 =
+          vfmaq_f32(added3, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b3), vceqq_f32(added3, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added4 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x4)));
-      const float32x4_t y4 = vfmaq_f32(
-          added4, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b4), vcltq_f32(x4, half))));
+      const float32x4_t y4 =
+          vfmaq_f32(added4, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b4), vceqq_f32(added4, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added5 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x5)));
-      const float32x4_t y5 = vfmaq_f32(
-          added5, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b5), vcltq_f32(x5, half))));
+      const float32x4_t y5 =
+          vfmaq_f32(added5, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b5), vceqq_f32(added5, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added6 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x6)));
-      const float32x4_t y6 = vfmaq_f32(
-          added6, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b6), vcltq_f32(x6, half))));
+      const float32x4_t y6 =
+          vfmaq_f32(added6, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b6), vceqq_f32(added6, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added7 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x7)));
-      const float32x4_t y7 = vfmaq_f32(
-          added7, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b7), vcltq_f32(x7, half))));
+      const float32x4_t y7 =
+          vfmaq_f32(added7, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b7), vceqq_f32(added7, vdupq_n_f32(-INFINITY)))));
 
       vst1q_f32(y + 0, y0);
       vst1q_f32(y + 4, y1);
@@ -92,36 +108,52 @@ extern "C" void smx_qu8_f32_vselect_ukernel__neon_u64(size_t n, const uint8_t* x
 
       const float32x4_t added0 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x0)));
-      const float32x4_t y0 = vfmaq_f32(
-          added0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b0), vcltq_f32(x0, half))));
+      const float32x4_t y0 =
+          vfmaq_f32(added0, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b0), vceqq_f32(added0, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added1 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x1)));
-      const float32x4_t y1 = vfmaq_f32(
-          added1, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b1), vcltq_f32(x1, half))));
+      const float32x4_t y1 =
+          vfmaq_f32(added1, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b1), vceqq_f32(added1, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added2 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x2)));
-      const float32x4_t y2 = vfmaq_f32(
-          added2, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b2), vcltq_f32(x2, half))));
+      const float32x4_t y2 =
+          vfmaq_f32(added2, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b2), vceqq_f32(added2, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added3 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x3)));
-      const float32x4_t y3 = vfmaq_f32(
-          added3, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b3), vcltq_f32(x3, half))));
+      const float32x4_t y3 =
+          vfmaq_f32(added3, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b3), vceqq_f32(added3, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added4 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x4)));
-      const float32x4_t y4 = vfmaq_f32(
-          added4, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b4), vcltq_f32(x4, half))));
+      const float32x4_t y4 =
+          vfmaq_f32(added4, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b4), vceqq_f32(added4, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added5 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x5)));
-      const float32x4_t y5 = vfmaq_f32(
-          added5, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b5), vcltq_f32(x5, half))));
+      const float32x4_t y5 =
+          vfmaq_f32(added5, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b5), vceqq_f32(added5, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added6 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x6)));
-      const float32x4_t y6 = vfmaq_f32(
-          added6, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b6), vcltq_f32(x6, half))));
+      const float32x4_t y6 =
+          vfmaq_f32(added6, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b6), vceqq_f32(added6, vdupq_n_f32(-INFINITY)))));
       const float32x4_t added7 =
           vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x7)));
-      const float32x4_t y7 = vfmaq_f32(
-          added7, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b7), vcltq_f32(x7, half))));
+      const float32x4_t y7 =
+          vfmaq_f32(added7, vscale,
+                    vreinterpretq_f32_u32(
+                        vbicq_u32(vreinterpretq_u32_f32(b7), vceqq_f32(added7, vdupq_n_f32(-INFINITY)))));
 
       vst1q_f32(y + 32, y0);
       vst1q_f32(y + 36, y1);
@@ -142,8 +174,10 @@ extern "C" void smx_qu8_f32_vselect_ukernel__neon_u64(size_t n, const uint8_t* x
 
     const float32x4_t added0 =
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x0)));
-    const float32x4_t y0 = vfmaq_f32(
-        added0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b0), vcltq_f32(x0, half))));
+    const float32x4_t y0 =
+        vfmaq_f32(added0, vscale,
+                  vreinterpretq_f32_u32(
+                      vbicq_u32(vreinterpretq_u32_f32(b0), vceqq_f32(added0, vdupq_n_f32(-INFINITY)))));
 
     vst1q_f32(y + 0, y0);
     x += 4;
@@ -156,8 +190,10 @@ extern "C" void smx_qu8_f32_vselect_ukernel__neon_u64(size_t n, const uint8_t* x
 
     const float32x4_t added0 =
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(minus_infinity), vcltq_f32(half, x0)));
-    const float32x4_t y0 = vfmaq_f32(
-        added0, vscale, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(b0), vcltq_f32(x0, half))));
+    const float32x4_t y0 =
+        vfmaq_f32(added0, vscale,
+                  vreinterpretq_f32_u32(
+                      vbicq_u32(vreinterpretq_u32_f32(b0), vceqq_f32(added0, vdupq_n_f32(-INFINITY)))));
 
     neon_store_tail(y, n, y0);
   }

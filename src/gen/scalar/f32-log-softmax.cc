@@ -438,7 +438,8 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const float* const next = x + (following < together ? following : together) * x_stride;
+    const size_t ahead = following < together ? following : together;
+    const float* const next = x + ahead * x_stride;
     const float* const written = streams ? next : y;
     const size_t written_stride = streams ? x_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,

@@ -17,7 +17,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
       f32x16 b0 = scalar_load(logits + 0);
 
       const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-      const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+      const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
       scalar_store(y + 0, y0);
     }
@@ -26,7 +26,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
       f32x16 b0 = scalar_load(logits + 16);
 
       const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-      const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+      const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
       scalar_store(y + 16, y0);
     }
@@ -35,7 +35,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
       f32x16 b0 = scalar_load(logits + 32);
 
       const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-      const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+      const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
       scalar_store(y + 32, y0);
     }
@@ -44,7 +44,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
       f32x16 b0 = scalar_load(logits + 48);
 
       const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-      const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+      const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
       scalar_store(y + 48, y0);
     }
@@ -57,7 +57,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
     f32x16 b0 = scalar_load(logits + 0);
 
     const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+    const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
     scalar_store(y + 0, y0);
     x += 16;
@@ -69,7 +69,7 @@ extern "C" void smx_qu8_f32_vselect_ukernel__scalar_u64(size_t n, const uint8_t*
     f32x16 b0 = scalar_load_tail(logits, n, scalar_set1(0.0f));
 
     const f32x16 added0 = scalar_zero_below(half, x0, minus_infinity);
-    const f32x16 y0 = scalar_fma(vscale, scalar_zero_below(x0, half, b0), added0);
+    const f32x16 y0 = scalar_masked_fma(vscale, b0, added0);
 
     scalar_store_tail(y, n, y0);
   }
