@@ -222,29 +222,30 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
   const Microkernel& add_mask = ScalarMicrokernel("f32_vaddmask");
   for (const size_t n : RowLengths()) {
     for (const size_t mask_stride : {size_t{0}, n, n + 3}) {
-      const size_t rows = n % 2 == 0 && mask_stride == 0 ? 1 : LargestGroup() + LargestGroup() / 2 + 1;
-      const size_t x_stride = n + 1, y_stride = n + 5;
-      GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
-      GuardedBuffer<float> mask((rows - 1) * mask_stride + n);
-      for (size_t i = 0; i < x.size(); i++) x.data()[i] = static_cast<float>(i % 97) - 20.0f;
-      for (size_t i = 0; i < mask.size(); i++) {
-        mask.data()[i] = i % 5 == 3 && n > 5 ? -INFINITY : static_cast<float>(i % 13);
-        if (mask.data()[i] == -INFINITY && mask_stride == n) x.data()[i / n * x_stride + i % n] = NAN;
-      }
-      std::vector<float> logits((rows - 1) * n + n), expected(logits.size());
-      for (size_t r = 0; r < rows; r++) {
-        const smx_fp_environment environment;
-        add_mask.As<smx_f32_vaddmask_ukernel_fn>()(n, x.data() + r * x_stride, mask.data() + r * mask_stride,
-                                                   logits.data() + r * n, 0.37f);
-      }
-      ASSERT_EQ(Run(rows, n, logits.data(), n, expected.data(), n), rows);
-      std::fill_n(y.data(), y.size(), kUntouched);
-      ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, {mask.data(), mask_stride, 0.37f}),
-                rows);
-      for (size_t i = 0; i < y.size(); i++) {
-        const size_t r = i / y_stride, column = i % y_stride;
-        const float result = column < n ? expected[r * n + column] : kUntouched;
-        ASSERT_EQ(y.data()[i], result) << "n = " << n << ", row " << r << ", " << column;
+      for (const size_t rows : {size_t{1}, LargestGroup() + LargestGroup() / 2 + 1}) {
+        const size_t x_stride = n + 1, y_stride = n + 5;
+        GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
+        GuardedBuffer<float> mask((rows - 1) * mask_stride + n);
+        for (size_t i = 0; i < x.size(); i++) x.data()[i] = static_cast<float>(i % 97) - 20.0f;
+        for (size_t i = 0; i < mask.size(); i++) {
+          mask.data()[i] = i % 5 == 3 && n > 5 ? -INFINITY : static_cast<float>(i % 13);
+          if (mask.data()[i] == -INFINITY && mask_stride == n) x.data()[i / n * x_stride + i % n] = NAN;
+        }
+        std::vector<float> logits((rows - 1) * n + n), expected(logits.size());
+        for (size_t r = 0; r < rows; r++) {
+          const smx_fp_environment environment;
+          add_mask.As<smx_f32_vaddmask_ukernel_fn>()(
+              n, x.data() + r * x_stride, mask.data() + r * mask_stride, logits.data() + r * n, 0.37f);
+        }
+        ASSERT_EQ(Run(rows, n, logits.data(), n, expected.data(), n), rows);
+        std::fill_n(y.data(), y.size(), kUntouched);
+        ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, {mask.data(), mask_stride, 0.37f}),
+                  rows);
+        for (size_t i = 0; i < y.size(); i++) {
+          const size_t r = i / y_stride, column = i % y_stride;
+          const float result = column < n ? expected[r * n + column] : kUntouched;
+          ASSERT_EQ(y.data()[i], result) << "n = " << n << ", row " << r << ", " << column;
+        }
       }
     }
   }
