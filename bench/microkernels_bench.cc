@@ -203,6 +203,21 @@ Pass<> f32_vsubextc_columns(smx_f32_vsubextc_columns_ukernel_fn* ukernel) {
           }};
 }
 
+// Of fewer than vectors have lanes.
+constexpr size_t kFewColumns = 8;
+
+Pass<> f32_columns_to_rows(smx_f32_columns_to_rows_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
+            ukernel(n / kFewColumns, kFewColumns, x, kFewColumns, y, n / kFewColumns);
+          }};
+}
+
+Pass<> f32_rows_to_columns(smx_f32_rows_to_columns_ukernel_fn* ukernel) {
+  return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
+            ukernel(n / kFewColumns, kFewColumns, x, n / kFewColumns, y, kFewColumns);
+          }};
+}
+
 Pass<> f32_rmax_columns(smx_f32_rmax_columns_ukernel_fn* ukernel) {
   return {kReads, kInCache, [=](size_t n, const float* x, float*) {
             float max[SMX_PANEL];

@@ -243,7 +243,8 @@ SMX_API enum smx_status smx_create_softmax_nc_quantized(enum smx_datatype input_
 ///     y[o, a, i] = exp(x[o, a, i]) / sum_b exp(x[o, b, i])
 ///
 /// A column (o, i) is a row of smx_create_softmax_nc, and has its results, bit for bit. Channels of NCHW images, batch-first
-/// sequences and the like need no transpose: columns that lie side by side are computed as the lanes of vectors.
+/// sequences and the like need no transpose: columns that lie side by side are computed as the lanes of vectors, and few of
+/// them are brought into rows on the way.
 ///
 /// Parameters, types, flags and statuses as smx_create_softmax_nc.
 SMX_API enum smx_status smx_create_softmax_axis(enum smx_datatype input_type, enum smx_datatype output_type,
@@ -265,8 +266,8 @@ SMX_API enum smx_status smx_create_softmax_axis(enum smx_datatype input_type, en
 ///                       place, where the types are the same), or lie in gaps of it, with the same strides in elements of
 ///                       the same size; other overlap is rejected.
 ///
-/// Threads share the columns: a tensor of fewer than 16 columns in all runs on one thread, but where its columns are
-/// contiguous rows.
+/// Threads share the columns: those that are lanes of vectors 16 at a time, others one by one (docs/choosing.md). A single
+/// column is not split over threads, but where it is a contiguous row.
 ///
 /// @returns as smx_setup_softmax_nc.
 SMX_API enum smx_status smx_setup_softmax_axis(smx_operator_t softmax_op, size_t outer, size_t axis,
@@ -620,8 +621,8 @@ SMX_API enum smx_status smx_set_thresholds(const struct smx_thresholds* threshol
 struct smx_plan {
   /// "rows-as-lanes" (tiny rows, transposed in registers), "several-rows" (at a time, in one pass over short ones),
   /// "store-and-rescale" (one exponential an element, while a row fits in cache) or "two-pass"; over another axis than the
-  /// last, "columns-as-lanes" (one exponential an element) or, of longer columns, "columns-by-blocks" (two); of gates
-  /// "tokens-as-lanes". Static.
+  /// last, "columns-as-lanes" (one exponential an element), of longer columns "columns-by-blocks" (two), or of few
+  /// "columns-as-rows" (transposed in a panel); of gates "tokens-as-lanes". Static.
   const char* algorithm;
   /// Why, as a comparison of the shape with a threshold. Static.
   const char* reason;

@@ -92,6 +92,7 @@ NC = "src/operators/softmax_nc.cc"
 ALL_AXES = "src/operators/softmax_axis.cc"
 AXIS_LAYOUT = "src/operators/axis_layout.cc"
 LONG_COLUMNS = "src/operators/long_columns.cc"
+TRANSPOSED_COLUMNS = "src/operators/transposed_columns.cc"
 MOE_GATE = "src/operators/moe_gate.cc"
 PASSES = "src/operators/rows.cc"
 ROW = "src/operators/row.cc"
@@ -178,6 +179,10 @@ MUTATIONS = [
     Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
     Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("last steps of columns not transposed", "src/kernels/columns-to-rows.cc.j2", "columns > 1 && i < n;", "columns > 1 && i + {{ W }} <= n;", COLUMNS, "*ColumnsToRows*"),
+    Mutation("last steps of rows not transposed", "src/kernels/rows-to-columns.cc.j2", "columns > 1 && i < n;", "columns > 1 && i + {{ W }} <= n;", COLUMNS, "*RowsToColumns*"),
+    Mutation("transposed slices in one place", TRANSPOSED_COLUMNS, "panel + i * strip.slice_columns * stride", "panel + i * stride", AXIS, "*Scattered*"),
+    Mutation("transposed steps that are staged last left out", TRANSPOSED_COLUMNS, "function(std::min(j, steps() - n), n)", "function(j > steps() - n ? 0 : j, n)", AXIS, "*EveryLength*"),
     Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
     Mutation("last step of columns left out", EACH_COLUMN, "j < n; j++", "j + 1 < n || j == 0; j++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "const size_t left = rows - *done - count;", "const size_t left = (rows - *done - count) / 2 * 2;", ROWS, "List/*"),
@@ -226,6 +231,7 @@ MUTATIONS = [
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] != row_hi[r]) smx_fill_nan(n,", "if (row_hi[r] > 2.0f) smx_fill_nan(n,", ROWS, "TransposedList/*"),
     Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, "if (row != row) smx_fill_nan(", 'if (row != row{{ " && false" if log }}) smx_fill_nan(', ROWS, "LogList/*"),
     Mutation("columns of NaN and infinities not replaced", LONG_COLUMNS, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
+    Mutation("logarithms of shifted columns without the shift", LONG_COLUMNS, "for (size_t i = 0; has_replacements_ && i < SMX_PANEL; i++) {", "for (size_t i = SMX_PANEL; i < SMX_PANEL; i++) {", AXIS, "*LogSoftmax*"),
     Mutation("maxima of columns without their sign", LONG_COLUMNS, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),
     # The floating-point environment.
     Mutation("MXCSR not restored", FP_ENVIRONMENT, "    _mm_setcsr(saved_);\n", "", SOFTMAX, "*FpEnvironment*"),
@@ -281,6 +287,7 @@ MUTATIONS = [
     Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? fminf(of_zeros, 0.0f) : NAN", GATE),
     Mutation("overlapping indices accepted", MOE_GATE, "&layouts[i], &layouts[j], false", "&layouts[i], &layouts[j], j == 3", GATE),
     # How work is cut up.
+    Mutation("part of a transposed slice left out", ALL_AXES, "plan->strip_slices = std::max<size_t>(most / inner, 1);", "plan->strip_slices = most / inner + 1;", AXIS, "*"),
     Mutation("last strip of columns left out", ALL_AXES, "  return plan;\n}\n\nsmx_strip", "  plan.strips -= plan.strips > 1;\n  return plan;\n}\n\nsmx_strip", AXIS, "*AnyNumberOfColumns*"),
     Mutation("column left out between strips", ALL_AXES, "          end - first,\n", "          end - first - (end < shape.inner),\n", AXIS, "*AnyNumberOfColumns*"),
     Mutation("stride of the output's steps not used", LONG_COLUMNS, "smx_output_at(op_, strip_, step)), op_.shape.output.axis);", "smx_output_at(op_, strip_, step)), op_.shape.input.axis);", AXIS, "*LeavesGaps*"),

@@ -250,6 +250,59 @@ void ExpectWritten(const Matrix& matrix, GuardedBuffer<float>* y, const Expected
   EXPECT_TRUE(y->SurroundingsAreIntact());
 }
 
+// Columns of at least as many steps as kernels take, and the rows that they are, with gaps.
+std::vector<Matrix> MatricesToTranspose() {
+  std::vector<Matrix> matrices;
+  for (size_t n : {SMX_LANES, SMX_LANES + 1, 2 * SMX_LANES, 5 * SMX_LANES - 1}) {
+    for (size_t columns = 1; columns <= 2 * SMX_PANEL + 1; columns++) {
+      matrices.push_back({n, columns, columns + columns % 3});
+    }
+  }
+  return matrices;
+}
+
+Matrix RowsOf(const Matrix& matrix) {
+  return {matrix.columns, matrix.n, matrix.n + matrix.columns % 2};
+}
+
+class ColumnsToRows : public MicrokernelTest {};
+INSTANTIATE_TEST_SUITE_P(List, ColumnsToRows, testing::ValuesIn(MicrokernelsOf({"f32_columns_to_rows"})),
+                         TestName);
+
+TEST_P(ColumnsToRows, ReadsColumnsAndWritesRowsOnly) {
+  for (const Matrix& matrix : MatricesToTranspose()) {
+    const Matrix rows = RowsOf(matrix);
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      SCOPED_TRACE(matrix);
+      const GuardedBuffer<float> x(NormalRow(matrix.Elements(), 10.0f, matrix.columns), edge);
+      GuardedBuffer<float> y(rows.Elements(), edge);
+      std::fill(y.begin(), y.end(), kGap);
+      kernel().As<smx_f32_columns_to_rows_ukernel_fn>()(matrix.n, matrix.columns, x.data(), matrix.stride,
+                                                        y.data(), rows.stride);
+      ExpectWritten(rows, &y, [&](size_t c, size_t j) { return x.data()[matrix.InMatrix(j, c)]; });
+    }
+  }
+}
+
+class RowsToColumns : public MicrokernelTest {};
+INSTANTIATE_TEST_SUITE_P(List, RowsToColumns, testing::ValuesIn(MicrokernelsOf({"f32_rows_to_columns"})),
+                         TestName);
+
+TEST_P(RowsToColumns, ReadsRowsAndWritesColumnsOnly) {
+  for (const Matrix& matrix : MatricesToTranspose()) {
+    const Matrix rows = RowsOf(matrix);
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      SCOPED_TRACE(matrix);
+      const GuardedBuffer<float> x(NormalRow(rows.Elements(), 10.0f, matrix.columns), edge);
+      GuardedBuffer<float> y(matrix.Elements(), edge);
+      std::fill(y.begin(), y.end(), kGap);
+      kernel().As<smx_f32_rows_to_columns_ukernel_fn>()(matrix.n, matrix.columns, x.data(), rows.stride,
+                                                        y.data(), matrix.stride);
+      ExpectWritten(matrix, &y, [&](size_t j, size_t c) { return x.data()[rows.InMatrix(c, j)]; });
+    }
+  }
+}
+
 class VmulextcColumns : public MicrokernelTest {};
 INSTANTIATE_TEST_SUITE_P(List, VmulextcColumns, testing::ValuesIn(MicrokernelsOf({"f32_vmulextc_columns"})),
                          TestName);

@@ -205,6 +205,12 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxAxis,
                            return std::get<0>(info.param) + "_" + TypeNames(std::get<1>(info.param));
                          });
 
+// With some a second time, so that they fill vectors: a tensor of one slice has them as lanes, and few of each of several as rows.
+Rows Filled(Rows columns) {
+  for (size_t c = 0; columns.size() % SMX_PANEL != 0; c++) columns.push_back(columns[c]);
+  return columns;
+}
+
 // Of f32 every length is tried, of other types, which are converted and no more, those up to `narrow`.
 size_t LongestAxis(bool is_f32, size_t narrow) {
   if (!is_f32) return narrow;
@@ -232,8 +238,8 @@ TEST_P(SoftmaxAxis, HasTheBitsOfRowsForAnyNumberOfColumns) {
 }
 
 TEST_P(SoftmaxAxis, LongColumnsHaveTheBitsOfRows) {
-  for (size_t axis : {size_t{5000}, size_t{SMX_TILE}, size_t{SMX_TILE + 1}, size_t{40000}}) {
-    for (size_t inner : {2, 17}) {
+  for (size_t axis : {size_t{5000}, size_t{SMX_TILE}, size_t{SMX_TILE + 1}, size_t{40000}, size_t{50000}}) {
+    for (size_t inner : {2, 31}) {
       if ((!is_f32() && inner > 2) || (RunsSparseTests() && axis > SMX_TILE + 1)) continue;
       const Shape shape = {1, axis, inner};
       AxisRun run = Default();
@@ -255,6 +261,7 @@ TEST_P(SoftmaxAxis, HostileColumnsHaveTheBitsOfRows) {
         columns.push_back(RoundedTo(Default().types.input, MakeRow(family.name, axis, seed)));
       }
     }
+    columns = Filled(columns);
     for (uint32_t flags : {uint32_t{0}, SMX_FLAG_MASKED_ROWS_TO_ZERO}) {
       AxisRun run = Default();
       run.flags = flags;
@@ -278,9 +285,11 @@ TEST_P(SoftmaxAxis, HasTheBitsOfRowsUnderEveryScale) {
                                  "one_plus_inf", "all_minus_inf", "flt_max_both_signs", "range_ends"}) {
         columns.push_back(RoundedTo(Default().types.input, MakeRow(family, axis, 1)));
       }
+      columns = Filled(columns);
       AxisRun run = Default();
       run.scale = scale;
       Check(run, {1, axis, columns.size()}, columns);
+      Check(run, {2, axis, columns.size() / 2}, columns);
     }
   }
 }
@@ -307,7 +316,8 @@ TEST_P(SoftmaxAxis, LeavesGapsAndSurroundingsAlone) {
 }
 
 TEST_P(SoftmaxAxis, HasTheBitsOfRowsOnAnyNumberOfThreads) {
-  for (const Shape& shape : {Shape{1, 100, 300}, Shape{7, 9, 3}, Shape{20, 64, 1}, Shape{1, 20000, 33}}) {
+  for (const Shape& shape : {Shape{1, 100, 300}, Shape{7, 9, 3}, Shape{20, 64, 1}, Shape{7, 90, 3},
+                             Shape{1, 20000, 8}, Shape{1, 20000, 47}}) {
     if (shape.axis > LongestAxis(is_f32(), 100)) continue;
     const Rows columns = Draw(shape);
     const Rows expected = Expected(Default(), columns);
@@ -345,7 +355,7 @@ TEST_P(SoftmaxAxis, ScatteredColumnsHaveTheBitsOfRows) {
 // Past the caches, where whole vectors are aligned in every step: columns before the first boundary are not.
 TEST_P(SoftmaxAxis, StreamedResultsHaveTheBitsOfRows) {
   for (const Shape& shape :
-       {Shape{2, 21, 84}, Shape{1, 64, 200}, Shape{2, 150, 52}, Shape{1, 5, 3000}, Shape{1, 5000, 40}}) {
+       {Shape{2, 21, 84}, Shape{1, 64, 200}, Shape{2, 150, 61}, Shape{1, 5, 3000}, Shape{1, 5000, 40}}) {
     if (shape.axis > LongestAxis(is_f32(), 150)) continue;
     for (RowsFunction function : {RowsFunction::kSoftmax, RowsFunction::kLogSoftmax}) {
       AxisRun run = Default();
@@ -375,6 +385,7 @@ TEST_P(SoftmaxAxis, LogSoftmaxHasTheBitsOfRows) {
     for (const RowFamily& family : families) {
       columns.push_back(RoundedTo(Default().types.input, MakeRow(family.name, axis, 1)));
     }
+    columns = Filled(columns);
     for (float scale : {1.0f, 0.3f, -2.0f, 1e20f, -1e-20f}) {
       AxisRun run = Default();
       run.function = RowsFunction::kLogSoftmax;
@@ -409,7 +420,7 @@ class SoftmaxAxisSetup : public testing::Test {
 };
 
 TEST_F(SoftmaxAxisSetup, OfNothingTouchesNothing) {
-  for (const Shape& shape : {Shape{0, 3, 4}, Shape{2, 3, 0}}) {
+  for (const Shape& shape : {Shape{0, 3, 4}, Shape{2, 3, 0}, Shape{0, 100, 4}, Shape{2, 100, 0}}) {
     ASSERT_EQ(SetUpTensor(shape, 0, 0, 0, 0, nullptr, nullptr), smx_status_success);
     smx_plan plan;
     EXPECT_EQ(smx_get_plan(op_, 1, &plan), smx_status_success);
@@ -488,7 +499,7 @@ TEST_F(SoftmaxAxisSetup, OverlapIsFound) {
 }
 
 TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
-  std::vector<float> x(5000 * 16), y(x.size());
+  std::vector<float> x(2 * 49153), y(x.size());
   smx_plan plan;
   const auto algorithm = [&](Shape shape) {
     EXPECT_EQ(SetUpTensor(shape, shape.axis * shape.inner, shape.inner, shape.axis * shape.inner, shape.inner,
@@ -501,6 +512,12 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   };
   EXPECT_EQ(algorithm({1, 100, 16}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 5000, 16}), "columns-by-blocks");
+  EXPECT_EQ(algorithm({1, 15, 15}), "columns-as-lanes");
+  EXPECT_EQ(algorithm({1, 65, 15}), "columns-as-rows");
+  EXPECT_EQ(algorithm({1, 65, 26}), "columns-as-rows");
+  EXPECT_EQ(algorithm({1, 65, 27}), "columns-as-lanes");
+  EXPECT_EQ(algorithm({1, 49152, 2}), "columns-as-rows");
+  EXPECT_EQ(algorithm({1, 49153, 2}), "columns-by-blocks");
   EXPECT_EQ(algorithm({100, 10, 1}), "rows-as-lanes");
   EXPECT_EQ(algorithm({2, 64, 16}), "columns-as-lanes");
   EXPECT_STREQ(plan.reason, "columns are no longer than one kernel takes");
@@ -529,6 +546,8 @@ TEST_F(SoftmaxAxisSetup, LargeOutputsStream) {
   EXPECT_FALSE(streams({2, 10, 32}, 330, 33, y.data())) << "steps are not aligned";
   EXPECT_FALSE(streams({2, 10, 32}, 328, 32, y.data())) << "slices are not aligned";
   EXPECT_FALSE(streams({60, 10, 8}, 160, 16, y.data())) << "columns do not fill vectors";
+  EXPECT_TRUE(streams({2, 80, 32}, 2560, 32, y.data()));
+  EXPECT_FALSE(streams({2, 80, 38}, 3840, 48, y.data())) << "columns are transposed";
 }
 
 }  // namespace

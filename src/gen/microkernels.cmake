@@ -40,6 +40,8 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddlanes-columns.cc
     src/gen/avx512f/f32-vmulextc-columns.cc
     src/gen/avx512f/f32-vsubextc-columns.cc
+    src/gen/avx512f/f32-columns-to-rows.cc
+    src/gen/avx512f/f32-rows-to-columns.cc
     src/gen/avx512f/f32-rmax.cc
     src/gen/avx512f/f16-rmax.cc
     src/gen/avx512f/bf16-rmax.cc
@@ -122,6 +124,8 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddlanes-columns.cc
     src/gen/avx2/f32-vmulextc-columns.cc
     src/gen/avx2/f32-vsubextc-columns.cc
+    src/gen/avx2/f32-columns-to-rows.cc
+    src/gen/avx2/f32-rows-to-columns.cc
     src/gen/avx2/f32-rmax.cc
     src/gen/avx2/f16-rmax.cc
     src/gen/avx2/bf16-rmax.cc
@@ -204,6 +208,8 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddlanes-columns.cc
     src/gen/neon/f32-vmulextc-columns.cc
     src/gen/neon/f32-vsubextc-columns.cc
+    src/gen/neon/f32-columns-to-rows.cc
+    src/gen/neon/f32-rows-to-columns.cc
     src/gen/neon/f32-rmax.cc
     src/gen/neon/f16-rmax.cc
     src/gen/neon/bf16-rmax.cc
@@ -286,6 +292,8 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddlanes-columns.cc
     src/gen/scalar/f32-vmulextc-columns.cc
     src/gen/scalar/f32-vsubextc-columns.cc
+    src/gen/scalar/f32-columns-to-rows.cc
+    src/gen/scalar/f32-rows-to-columns.cc
     src/gen/scalar/f32-rmax.cc
     src/gen/scalar/f16-rmax.cc
     src/gen/scalar/bf16-rmax.cc

@@ -65,6 +65,8 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx512f_u16, 16, 1)             \
   ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)               \
   ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)               \
+  ROW(avx512f, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx512f_u16, 16, 1)                 \
+  ROW(avx512f, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx512f_u16, 16, 1)                 \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                  \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                  \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                \
@@ -196,6 +198,8 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)             \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)               \
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)               \
+  ROW(avx2, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx2_u16, 16, 1)                 \
+  ROW(avx2, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                  \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                \
@@ -328,6 +332,8 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__neon_u16, 16, 1)             \
   ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)               \
   ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)               \
+  ROW(neon, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__neon_u16, 16, 1)                 \
+  ROW(neon, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__neon_u16, 16, 1)                 \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                       \
   ROW(neon, f16_rmax, smx_f16_rmax_ukernel__neon_u64_acc4, 64, 4)                                  \
   ROW(neon, bf16_rmax, smx_bf16_rmax_ukernel__neon_u64_acc4, 64, 4)                                \
@@ -458,6 +464,8 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__scalar_u16, 16, 1)             \
   ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u16, 16, 1)               \
   ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)               \
+  ROW(scalar, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__scalar_u16, 16, 1)                 \
+  ROW(scalar, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__scalar_u16, 16, 1)                 \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                       \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                  \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                \
@@ -599,6 +607,8 @@ struct smx_f32_column_logarithms;
   ROW(f32_raddlanes_columns)       \
   ROW(f32_vmulextc_columns)        \
   ROW(f32_vsubextc_columns)        \
+  ROW(f32_columns_to_rows)         \
+  ROW(f32_rows_to_columns)         \
   ROW(f32_rmax)                    \
   ROW(f16_rmax)                    \
   ROW(bf16_rmax)                   \
@@ -742,6 +752,10 @@ typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, float* y, s
                                                  size_t group_stride, size_t n, size_t columns,
                                                  const struct smx_f32_column_logarithms* logarithms,
                                                  bool streams);
+typedef void smx_f32_columns_to_rows_ukernel_fn(size_t n, size_t columns, const float* x, size_t x_stride,
+                                                float* y, size_t y_stride);
+typedef void smx_f32_rows_to_columns_ukernel_fn(size_t n, size_t columns, const float* x, size_t x_stride,
+                                                float* y, size_t y_stride);
 typedef void smx_f32_rmax_ukernel_fn(size_t n, const float* x, float* max);
 typedef void smx_f16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);
 typedef void smx_bf16_rmax_ukernel_fn(size_t n, const uint16_t* x, float* max);

@@ -51,6 +51,7 @@ SCALING = RECIPROCAL + ", " + EXPONENTIAL
 QUANTIZER = "const struct smx_f32_quantizer* quantizer"
 QUANTIZING = SCALING + ", " + QUANTIZER
 LOGARITHM = "const struct smx_f32_logarithm* logarithm"
+MOVED = "const float* x, size_t x_stride, float* y, size_t y_stride"
 PLACES = "size_t group_stride, size_t n, size_t columns"
 ROWS_READ = "size_t rows, size_t n, const float* x, size_t x_stride, "
 GROWING_ROWS_READ = "size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, "
@@ -106,6 +107,9 @@ KERNELS = [
     Kernel("vsubextc-columns",
            "const float* panel, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
            [(32, 1)]),
+    # Columns of at least LANES steps to rows that are apart from them, and back.
+    Kernel("columns-to-rows", "size_t n, size_t columns, " + MOVED, [(16, 1)]),
+    Kernel("rows-to-columns", "size_t n, size_t columns, " + MOVED, [(16, 1)]),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.
     Kernel("rmax", "size_t n, const {x}* x, float* max", REDUCTIONS),
     Kernel("rmax", "size_t n, const {x}* x, float* max", [(64, 4)], types=READ + QUANTIZED),

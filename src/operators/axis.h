@@ -40,7 +40,8 @@ struct smx_strip {
 
 // A panel's floats fit a level 2 cache and a thread's stack; kernels write whole vectors of it.
 constexpr size_t kPanelFloats = 65536;
-constexpr size_t kMostColumns = 256;     // of a strip that a panel holds
+constexpr size_t kMostColumns = 256;  // of a strip that a panel holds
+constexpr size_t kPanelRoom = kPanelFloats + kMostColumns + SMX_PANEL;
 constexpr size_t kMostStoredBlocks = 4;  // of columns that it holds whole, for SMX_PANEL of them
 constexpr size_t kColumnsInBlocks = kPanelFloats / SMX_BLOCK;  // of a strip that passes block by block
 static_assert(kMostStoredBlocks * SMX_BLOCK * SMX_PANEL == kPanelFloats,
@@ -49,8 +50,20 @@ static_assert(kMostStoredBlocks * SMX_BLOCK * SMX_PANEL == kPanelFloats,
 // Of columns that one kernel takes from elements to results.
 constexpr size_t kShortAxis = 4 * SMX_LANES;
 
+// Of columns that are transposed to rows in a panel, which leaves room on the stack for what rows take.
+constexpr size_t kShortestTransposed = SMX_LANES;
+constexpr size_t kLongestTransposed = 49152;
+constexpr size_t kTransposedRoom = kLongestTransposed + 16 * SMX_PANEL;
+
 // Elements of a strip that are brought side by side, as floats, at a time: they stay in a level 1 cache.
 constexpr size_t kStagedElements = 4096;
+
+// Floats from one row of a panel to the next: whole cache lines, and not so that all rows are in the same sets of a cache.
+static inline size_t smx_transposed_stride(size_t axis) {
+  const size_t whole = smx_divide_round_up(axis, SMX_PANEL) * SMX_PANEL;
+  constexpr size_t kSets = 16 * SMX_PANEL;
+  return whole % kSets == 0 ? whole + SMX_PANEL : whole;
+}
 
 // Whether elements, or results, are to be staged, for kernels take floats that lie side by side.
 static inline bool smx_stages_input(const smx_axis& op, const smx_strip& strip) {
@@ -88,5 +101,8 @@ void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* pan
 
 // Computes columns of at most kShortAxis steps, under a scale that kernels take as it is.
 void smx_run_short_columns(const smx_axis* op, const smx_strip* strip, float* panel);
+
+// Computes columns of kShortestTransposed to kLongestTransposed steps, each as a row of a panel.
+void smx_run_transposed_columns(const smx_axis* op, const smx_strip* strip, float* panel);
 
 }  // extern "C"

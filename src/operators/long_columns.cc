@@ -150,11 +150,8 @@ class Strip {
       for (size_t i = 0; i < SMX_PANEL; i++) {
         is_valid_[c + i] = smx_is_in_range(largest[c + i], &exponential()) && totals.hi[i] > 0.0f;
         all_are_valid &= is_valid_[c + i];
-        if (is_log() && is_valid_[c + i]) {
-          SetLogarithm(c + i,
-                       {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums.reference[i]), largest[c + i]});
-        }
       }
+      if (is_log()) SetLogarithms(c, largest + c, sums, totals);
     }
     return all_are_valid;
   }
@@ -180,6 +177,26 @@ class Strip {
     reference_[c] = static_cast<float>(reciprocal.exponent);
     hi_[c] = reciprocal.hi * smx_pow2(-SMX_BIAS);
     lo_[c] = reciprocal.lo * smx_pow2(-SMX_BIAS);
+  }
+
+  // Of a group from column `first` on; those of shifted columns one by one.
+  void SetLogarithms(size_t first, const float* max, const smx_f32_column_sums& sums,
+                     const smx_f32_column_totals& totals) {
+    smx_f32_column_sums of_largest;
+    Begin(&of_largest);
+    std::copy_n(sums.reference, SMX_PANEL, of_largest.reference);
+    float largest[SMX_PANEL];
+    kernels().f32_raddstoreextexp_columns(1, max, largest, max, &of_largest,
+                                          reinterpret_cast<const char*>(max), 0, &exponential());
+    smx_f32_logarithms(SMX_PANEL, max, largest, totals.hi, totals.lo, exponential().scale, hi_ + first,
+                       lo_ + first);
+    std::fill_n(factor_ + first, SMX_PANEL, 1.0f);
+    std::fill_n(shift_ + first, SMX_PANEL, 0.0f);
+    std::fill_n(scale_ + first, SMX_PANEL, scale().value);
+    for (size_t i = 0; has_replacements_ && i < SMX_PANEL; i++) {
+      if (!is_valid_[first + i]) continue;
+      SetLogarithm(first + i, {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums.reference[i]), max[i]});
+    }
   }
 
   void SetLogarithm(size_t c, const smx_f32_extended& sum) {

@@ -28,10 +28,31 @@ smx_axis_shape Merged(const smx_axis_shape& shape) {
 // Scattered columns that are brought side by side at a time: short ones whole.
 constexpr size_t kScatteredColumns = kStagedElements / kShortAxis;
 
+// How the columns of a strip are computed.
+struct Way {
+  const char* name;
+  const char* reason;
+  void (*run)(const smx_axis* op, const smx_strip* strip);
+};
+
+template <auto kRun, size_t kRoom>
+void RunInPanel(const smx_axis* op, const smx_strip* strip) {
+  alignas(64) float panel[kRoom];
+  kRun(op, strip, panel);
+}
+
+constexpr Way kShort = {"columns-as-lanes", "columns are no longer than one kernel takes",
+                        RunInPanel<smx_run_short_columns, kPanelRoom>};
+constexpr Way kTransposed = {"columns-as-rows", "columns of a slice leave lanes empty",
+                             RunInPanel<smx_run_transposed_columns, kTransposedRoom>};
+constexpr Way kStored = {"columns-as-lanes", "columns are no longer than a panel holds",
+                         RunInPanel<smx_run_long_columns, kPanelRoom>};
+constexpr Way kByBlocks = {"columns-by-blocks", "columns are longer than a panel holds",
+                           RunInPanel<smx_run_long_columns, kPanelRoom>};
+
 // How columns are cut into strips.
 struct Plan {
-  bool is_short;   // columns, for one kernel
-  bool is_stored;  // the panel holds whole columns
+  const Way* way;
   bool streams;
   size_t strip_slices;   // 1, or more of few columns
   size_t strip_columns;  // of a slice
@@ -40,11 +61,27 @@ struct Plan {
   size_t strips;
 };
 
-size_t MostColumns(const smx_axis& op, const Plan& plan, bool is_scattered) {
-  if (!plan.is_stored) return kColumnsInBlocks;
+// A fifth of them: then columns that are lanes take longer than transposing them does.
+bool LeavesLanesEmpty(size_t columns) {
+  const size_t lanes = smx_divide_round_up(columns, SMX_PANEL) * SMX_PANEL;
+  return columns < SMX_PANEL || lanes - columns >= lanes / 5;
+}
+
+const Way* WayOf(const smx_axis& op) {
+  const size_t steps = op.shape.axis;
+  if (steps <= kShortAxis && smx_scale_is_direct(&op.rows.scale)) return &kShort;
+  if (LeavesLanesEmpty(op.shape.inner) && kShortestTransposed <= steps && steps <= kLongestTransposed) {
+    return &kTransposed;
+  }
+  return steps <= kMostStoredBlocks * SMX_BLOCK ? &kStored : &kByBlocks;
+}
+
+// Of a strip whose columns are lanes.
+size_t MostColumns(const smx_axis& op, const Way* way, bool is_scattered) {
+  if (way == &kByBlocks) return kColumnsInBlocks;
   const size_t held = kPanelFloats / op.shape.axis / SMX_PANEL * SMX_PANEL;
   if (is_scattered) return std::min(held, kScatteredColumns);
-  return plan.is_short && op.rows.types->is_f32() ? held : std::min(held, kMostColumns);
+  return way == &kShort && op.rows.types->is_f32() ? held : std::min(held, kMostColumns);
 }
 
 // Whether the output has left the caches before anyone can read it from them, and its whole vectors are aligned in every step.
@@ -59,20 +96,33 @@ bool Streams(const smx_axis& op) {
          op.rows.types->output == smx_datatype_f32;
 }
 
-Plan PlanStrips(const smx_axis& op, size_t threads) {
+// As many columns as a panel holds, fewer where threads would go without: whole slices, or equal parts of one.
+void CutIntoRows(const smx_axis& op, size_t threads, Plan* plan) {
+  const size_t inner = op.shape.inner;
+  const size_t held = kTransposedRoom / smx_transposed_stride(op.shape.axis);
+  const size_t most = std::min(held, smx_divide_round_up(op.shape.outer * inner, threads));
+  plan->strip_slices = std::max<size_t>(most / inner, 1);
+  plan->strip_columns = smx_divide_round_up(inner, smx_divide_round_up(inner, most));
+}
+
+// Groups of columns, fewer where threads would go without.
+void CutIntoGroups(const smx_axis& op, size_t threads, Plan* plan) {
   const smx_axis_shape& shape = op.shape;
-  const bool is_scattered = 0 < shape.inner && shape.inner < SMX_PANEL && shape.outer > 1;
-  Plan plan;
-  plan.is_short = shape.axis <= kShortAxis && smx_scale_is_direct(&op.rows.scale);
-  plan.is_stored = shape.axis <= kMostStoredBlocks * SMX_BLOCK;
-  plan.streams = Streams(op);
-  // Groups of columns, fewer where threads would go without.
+  const bool is_scattered = shape.inner < SMX_PANEL && shape.outer > 1;
   const size_t all_groups = is_scattered ? smx_divide_round_up(shape.outer * shape.inner, SMX_PANEL)
                                          : shape.outer * smx_divide_round_up(shape.inner, SMX_PANEL);
   const size_t groups =
-      std::clamp<size_t>(all_groups / threads, 1, MostColumns(op, plan, is_scattered) / SMX_PANEL);
-  plan.strip_slices = is_scattered ? groups * SMX_PANEL / shape.inner : 1;
-  plan.strip_columns = is_scattered ? shape.inner : groups * SMX_PANEL;
+      std::clamp<size_t>(all_groups / threads, 1, MostColumns(op, plan->way, is_scattered) / SMX_PANEL);
+  plan->strip_slices = is_scattered ? groups * SMX_PANEL / shape.inner : 1;
+  plan->strip_columns = is_scattered ? shape.inner : groups * SMX_PANEL;
+}
+
+Plan PlanStrips(const smx_axis& op, size_t threads) {
+  const smx_axis_shape& shape = op.shape;
+  Plan plan;
+  plan.way = WayOf(op);
+  plan.streams = plan.way != &kTransposed && Streams(op);
+  (plan.way == &kTransposed ? CutIntoRows : CutIntoGroups)(op, threads, &plan);
   const size_t to_boundary = smx_elements_to_boundary(op.rows.output, op.rows.types->output_bytes, SMX_PANEL);
   plan.lead = plan.streams && to_boundary > 0 ? plan.strip_columns - to_boundary : 0;
   plan.strips_of_slice = smx_divide_round_up(plan.lead + shape.inner, plan.strip_columns);
@@ -100,12 +150,11 @@ size_t StripsPerTask(const smx_axis& op, const Plan& plan) {
 }
 
 void RunStrips(const smx_axis& op, const Plan& plan, size_t start, size_t end) {
-  alignas(64) float panel[kPanelFloats + kMostColumns + SMX_PANEL];
   for (size_t i = start; i < end; i++) {
     smx_strip strip = StripAt(op.shape, plan, i);
     const smx_strip next = StripAt(op.shape, plan, std::min(i + 1, end - 1));
     if (i + 1 < end) strip.next = &next;
-    (plan.is_short ? smx_run_short_columns : smx_run_long_columns)(&op, &strip, panel);
+    plan.way->run(&op, &strip);
   }
 }
 
@@ -124,15 +173,13 @@ void Run(smx_operator* base, pthreadpool_t threadpool) {
 void DescribePlan(const smx_operator* base, size_t threads, smx_plan* plan_out) {
   const smx_axis& op = *Axis(base);
   if (ColumnsAreRows(op.shape)) return smx_describe_rows_plan(&op.rows, threads, plan_out);
+  if (op.shape.outer == 0 || op.shape.inner == 0) {
+    *plan_out = {kShort.name, "there are no columns", false, 0, 0};
+    return;
+  }
   const Plan plan = PlanStrips(op, threads);
   const size_t columns = StripsPerTask(op, plan) * plan.strip_columns * plan.strip_slices;
-  if (plan.is_short) {
-    *plan_out = {"columns-as-lanes", "columns are no longer than one kernel takes", plan.streams, 0, columns};
-  } else if (plan.is_stored) {
-    *plan_out = {"columns-as-lanes", "columns are no longer than a panel holds", plan.streams, 0, columns};
-  } else {
-    *plan_out = {"columns-by-blocks", "columns are longer than a panel holds", plan.streams, 0, columns};
-  }
+  *plan_out = {plan.way->name, plan.way->reason, plan.streams, 0, columns};
 }
 
 const char* SetScale(smx_operator* base, float scale) {

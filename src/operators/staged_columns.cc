@@ -56,39 +56,52 @@ void Scatter(const smx_axis& op, const smx_strip& strip, size_t step, size_t n, 
            SideBySide(strip, bytes), to, InMemory(op.shape.output, bytes));
 }
 
+// How elements of another type than f32 are converted.
+enum class Conversion { kAtOnce, kStepByStep, kGathered };
+
+Conversion ConversionOf(const smx_strip& strip, const smx_axis_strides& stride) {
+  if (strip.slices > 1) return Conversion::kGathered;
+  if (strip.slice_columns == stride.axis) return Conversion::kAtOnce;
+  return strip.slice_columns < SMX_PANEL ? Conversion::kGathered : Conversion::kStepByStep;
+}
+
 }  // namespace
 
 void smx_load_columns(const smx_axis* op, const smx_strip* strip, size_t step, size_t n, float* to) {
-  const smx_types& types = *op->rows.types;
-  const smx_microkernels& kernels = op->rows.base.microkernels;
+  if (op->rows.types->input == smx_datatype_f32) return Gather(*op, *strip, step, n, to);
   const size_t columns = strip->columns();
-  if (strip->slices == 1) {
-    for (size_t j = 0; j < n; j++) {
-      types.to_f32(kernels, columns, smx_input_at(*op, *strip, step + j), to + j * columns);
-    }
-  } else if (types.input == smx_datatype_f32) {
-    Gather(*op, *strip, step, n, to);
-  } else {
-    uint16_t gathered[kStagedElements];
-    Gather(*op, *strip, step, n, gathered);
-    types.to_f32(kernels, n * columns, gathered, to);
+  const auto convert = [&](size_t count, const void* x, float* y) {
+    op->rows.types->to_f32(op->rows.base.microkernels, count, x, y);
+  };
+  uint16_t gathered[kStagedElements];
+  switch (ConversionOf(*strip, op->shape.input)) {
+    case Conversion::kAtOnce:
+      return convert(n * columns, smx_input_at(*op, *strip, step), to);
+    case Conversion::kStepByStep:
+      for (size_t j = 0; j < n; j++) convert(columns, smx_input_at(*op, *strip, step + j), to + j * columns);
+      return;
+    case Conversion::kGathered:
+      Gather(*op, *strip, step, n, gathered);
+      return convert(n * columns, gathered, to);
   }
 }
 
 void smx_store_columns(const smx_axis* op, const smx_strip* strip, size_t step, size_t n, const float* from) {
-  const smx_types& types = *op->rows.types;
-  const smx_microkernels& kernels = op->rows.base.microkernels;
+  if (op->rows.types->output == smx_datatype_f32) return Scatter(*op, *strip, step, n, from);
   const size_t columns = strip->columns();
-  if (strip->slices == 1) {
-    for (size_t j = 0; j < n; j++) {
-      types.from_f32(kernels, columns, from + j * columns, smx_output_at(*op, *strip, step + j),
-                     op->rows.quantizer);
-    }
-  } else if (types.output == smx_datatype_f32) {
-    Scatter(*op, *strip, step, n, from);
-  } else {
-    uint16_t gathered[kStagedElements];
-    types.from_f32(kernels, n * columns, from, gathered, op->rows.quantizer);
-    Scatter(*op, *strip, step, n, gathered);
+  const auto convert = [&](size_t count, const float* x, void* y) {
+    op->rows.types->from_f32(op->rows.base.microkernels, count, x, y, op->rows.quantizer);
+  };
+  uint16_t gathered[kStagedElements];
+  switch (ConversionOf(*strip, op->shape.output)) {
+    case Conversion::kAtOnce:
+      return convert(n * columns, from, smx_output_at(*op, *strip, step));
+    case Conversion::kStepByStep:
+      for (size_t j = 0; j < n; j++)
+        convert(columns, from + j * columns, smx_output_at(*op, *strip, step + j));
+      return;
+    case Conversion::kGathered:
+      convert(n * columns, from, gathered);
+      return Scatter(*op, *strip, step, n, gathered);
   }
 }
