@@ -2484,7 +2484,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, 
     *done = lone_row_64(n, x, mask, scale, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
+  const auto run = rows_u64_acc8<true>;
   run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }
 
@@ -2654,7 +2654,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n,
     *done = lone_row_128(n, x, mask, scale, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
+  const auto run = rows_u128_acc8<true>;
   run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }
 
@@ -2824,7 +2824,7 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n,
     *done = lone_row_32(n, x, mask, scale, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
+  const auto run = rows_u32_acc16<true>;
   run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }
 
@@ -2994,6 +2994,6 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n,
     *done = lone_row_64(n, x, mask, scale, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
+  const auto run = rows_u64_acc16<true>;
   run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }

@@ -1068,6 +1068,6 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, 
     *done = lone_row_64(n, x, mask, scale, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u64_acc4<false> : rows_u64_acc4<true>;
+  const auto run = rows_u64_acc4<true>;
   run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
 }
