@@ -5,8 +5,9 @@
 
 Of a production kernel it takes the variant of dispatch, of a baseline all variants. src/gen is compiled to assembly with
 the flags of a release build, by the ISA's compiler (<processor>-linux-gnu-g++). Of the innermost loops without branches,
-the main loop is the one with the most fused multiply-adds, which is where the exponentials are, and the longest of several
-such: a sum has its loop twice, and but for its last block runs the one that also looks ahead for the next block's maximum.
+the main loop is the one with the most exponentials, which end in a shift to a float's exponent. Of several such it is the one with the
+fewest fused multiply-adds, for those of masks have more, and the longest of these: a sum has its loop twice, and but for its last block
+runs the one that also looks ahead for the next block's maximum. Without exponentials, the most fused multiply-adds decide.
 Its elements follow from how far an iteration moves the addresses of vectors on, and must agree with the list.
 
 llvm-mca assumes that loads hit L1 and that branches are predicted: this is arithmetic alone, without what is done once a
@@ -44,7 +45,7 @@ CPUS = {  # as LLVM names them
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
 # takes as much of each accumulator's block.
 SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
-UNPREDICTED = ("-columns", "topk")  # move on by strides that are parameters, which the list cannot be held against: no predictions
+UNPREDICTED = ("-columns", "-to-rows", "topk")  # move on by strides that are parameters, which the list cannot be held against: no predictions
 
 
 class Unpredictable(Exception):
@@ -62,17 +63,17 @@ class Assembly:
     """What must be known of an assembly language, as GCC writes it."""
 
     jump: re.Pattern  # calls and returns too
-    call: re.Pattern  # and its target
     fma: re.Pattern
-    steps: list  # patterns of what adds a number to a register that an address may consist of
+    exponential: re.Pattern  # one instruction of each
+    steps: list  # patterns of what moves a register on that an address may consist of, by a number or as far as another
     vector: re.Pattern  # reads or writes a vector at an address: base, index and what the index is multiplied by
 
 
 ASSEMBLIES = {
     "x86_64": Assembly(
         jump=re.compile(r"(j\w+|call|ret)\b"),
-        call=re.compile(r"call ([\w.$]+)"),
         fma=re.compile(r"vfn?m(add|sub)"),
+        exponential=re.compile(r"vpslld \$(20|23), "),
         steps=[
             re.compile(r"(?P<sign>add|sub)q \$(?P<by>-?\d+), (?P<to>%r\w+)$"),
             re.compile(r"leaq (?P<by>-?\d+)\((?P<to>%r\w+)\), (?P=to)$"),
@@ -81,12 +82,13 @@ ASSEMBLIES = {
     ),
     "aarch64": Assembly(
         jump=re.compile(r"(bl?r?|ret|[ct]bn?z|b\.?(eq|ne|cs|cc|hs|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le))( |$)"),
-        call=re.compile(r"bl ([\w.$]+)"),
         fma=re.compile(r"fn?ml[as]|fn?m(add|sub)"),
+        exponential=re.compile(r"shl v.*, (20|23)$"),
         steps=[
             re.compile(r"(?P<sign>add|sub) (?P<to>x\d+), (?P=to), #?(?P<by>\d+)$"),
             re.compile(r".*\[(?P<to>x\d+)\], #?(?P<by>-?\d+)$"),  # after a load or store
             re.compile(r".*\[(?P<to>x\d+), #?(?P<by>-?\d+)\]!$"),  # before it
+            re.compile(r"mov (?P<to>x\d+), (?P<moved>x\d+)$"),  # to where another has been moved
         ],
         vector=re.compile(r"(ld|st)\w+ [dq{].*\[(?P<base>\w+)(, (?P<index>x\d+)(, lsl (?P<shift>\d))?)?.*"),
     ),
@@ -109,12 +111,12 @@ def functions(text):
     return bodies
 
 
-def reachable(name, bodies, assembly):
-    """A function's own lines, then those of the functions of the same file that it calls."""
+def reachable(name, bodies):
+    """A function's own lines, then those of the functions of the same file that it names: it may call them by address."""
     names = [name]
     for caller in names:
-        called = [match[1] for line in bodies[caller] if (match := assembly.call.match(line))]
-        names += [other for other in dict.fromkeys(called) if other in bodies and other not in names]
+        named = [word for line in bodies[caller] for word in re.findall(r"[\w.$]+", line)]
+        names += [other for other in dict.fromkeys(named) if other in bodies and other not in names]
     return [bodies[each] for each in names]
 
 
@@ -131,25 +133,31 @@ def straight_loops(body, assembly):
         previous_jump = at
 
 
-def fmas(loop, assembly):
-    return sum(bool(assembly.fma.match(instruction)) for instruction in loop)
+def count(loop, pattern):
+    return sum(bool(pattern.match(instruction)) for instruction in loop)
 
 
 def main_loop(name, bodies, assembly):
     """The instructions of a function's main loop."""
     if name not in bodies:
         raise Unpredictable("the assembly does not hold the function")
-    loops = [loop for body in reachable(name, bodies, assembly) for loop in straight_loops(body, assembly)]
+    loops = [loop for body in reachable(name, bodies) for loop in straight_loops(body, assembly)]
     if not loops:
         raise Unpredictable("it has no innermost loop without branches")
-    return max(loops, key=lambda loop: (fmas(loop, assembly), len(loop)))
+
+    def precedence(loop):
+        exponentials, fmas = count(loop, assembly.exponential), count(loop, assembly.fma)
+        return exponentials, -fmas if exponentials > 0 else fmas, len(loop)
+
+    return max(loops, key=precedence)
 
 
 def strides(loop, assembly):
     """Bytes by which an iteration moves the addresses of vectors on. Those of constants and of what was spilled stay."""
     moved = collections.Counter()  # register -> bytes
     for step in (match for instruction in loop for pattern in assembly.steps if (match := pattern.match(instruction))):
-        moved[step["to"]] += int(step["by"]) * (-1 if step.groupdict().get("sign") == "sub" else 1)
+        by = step.groupdict()
+        moved[by["to"]] += int(by.get("by") or moved[by.get("moved")]) * (-1 if by.get("sign") == "sub" else 1)
     found = set()
     for vector in (match for instruction in loop if (match := assembly.vector.match(instruction))):
         address = vector.groupdict()
@@ -222,7 +230,7 @@ def predict(isa, kernel):
         elements = [elements_of(loop, variant, assembly) for loop, variant in zip(loops, variants)]
         cycles = {cpu: cycles_per_iteration(loops, cpu) for cpu in CPUS if CPUS[cpu] == processor}
         predictions += [Prediction(isa.name, kernel.name, variants[v].name, variants[v].function, elements[v], len(loops[v]),
-                                   fmas(loops[v], assembly) * isa.width / elements[v],
+                                   count(loops[v], assembly.fma) * isa.width / elements[v],
                                    {cpu: round(each[v] / elements[v], 4) for cpu, each in cycles.items() if each})
                         for v in range(len(variants))]
     return predictions

@@ -141,6 +141,16 @@ class MainLoop(unittest.TestCase):
         bodies = {"kernel": mca.functions(ahead)["kernel"]}
         self.assertEqual(mca.main_loop("kernel", bodies, mca.ASSEMBLIES["x86_64"])[-1], "jne .L8")
 
+    def test_of_as_many_exponentials_the_fewest_multiply_adds_are_taken(self):
+        both = X86.replace(".L7:", ".L8:\n\tvfmadd132ps\t(%rsi), %ymm2, %ymm1\n\tvfmadd132ps\t(%rdx), %ymm2, %ymm1\n"
+                           "\tvpslld\t$20, %ymm1, %ymm1\n\taddq\t$32, %rsi\n\tcmpq\t%rsi, %rax\n\tjne\t.L8\n"
+                           ".L7:\n\tvpslld\t$20, %ymm1, %ymm1")
+        self.assertEqual(mca.main_loop("kernel", mca.functions(both), mca.ASSEMBLIES["x86_64"])[-1], "jne .L7")
+
+    def test_functions_are_found_by_their_addresses_too(self):
+        by_address = X86.replace("call\t_ZL3rowmPKf", "leaq\t_ZL3rowmPKf(%rip), %rax")
+        self.assertEqual(mca.main_loop("kernel", mca.functions(by_address), mca.ASSEMBLIES["x86_64"])[-1], "jne .L2")
+
     def test_an_index_counts_elements(self):
         loop = ["vmaxps -64(%rdi,%rax,4), %zmm12, %zmm20", "vmovups %zmm20, (%rsi,%rax,4)", "prefetcht0 (%rcx)", "addq $256, %rcx",
                 "leaq 64(%rax), %rax", "jnb .L21"]
@@ -149,6 +159,9 @@ class MainLoop(unittest.TestCase):
     def test_aarch64(self):
         loop, strides = self.loop_of("kernel", AARCH64, "aarch64")
         self.assertEqual((len(loop), strides), (12, {64}))  # by an addition, and by a store; the stack stays
+
+    def test_an_address_that_is_moved_to_where_another_is(self):
+        self.assertEqual(mca.strides(["add x2, x2, 64", "ldr q1, [x0]", "mov x0, x2", "bne .L1"], mca.ASSEMBLIES["aarch64"]), {64})
 
     def test_a_loop_with_a_branch_inside_is_refused(self):
         bodies = mca.functions(AARCH64.replace("	cmp	x3, x4\n", "	cbz	x3, .L4\n"))
