@@ -8,7 +8,8 @@ the flags of a release build, by the ISA's compiler (<processor>-linux-gnu-g++).
 the main loop is the one with the most exponentials, which end in a shift to a float's exponent. Of several such it is the one with the
 fewest fused multiply-adds, for those of masks have more, and the longest of these: a sum has its loop twice, and but for its last block
 runs the one that also looks ahead for the next block's maximum. Without exponentials, the most fused multiply-adds decide.
-Its elements follow from how far an iteration moves the addresses of vectors on, and must agree with the list.
+Its elements follow from how far an iteration moves the addresses of vectors on, those of columns from the number of its exponentials,
+and must agree with the list.
 
 llvm-mca assumes that loads hit L1 and that branches are predicted: this is arithmetic alone, without what is done once a
 block or a row.
@@ -45,7 +46,10 @@ CPUS = {  # as LLVM names them
 # A main loop takes the variant's tile, and moves on by as much, but for these: it moves on by an accumulator's part, and
 # takes as much of each accumulator's block.
 SUMS_OF_BLOCKS = ("raddextexp", "raddstoreextexp")
-UNPREDICTED = ("-columns", "-to-rows", "topk")  # move on by strides that are parameters, which the list cannot be held against: no predictions
+# Their strides are parameters, which the list cannot be held against: where there are exponentials, these are counted, and of the
+# others there are no predictions.
+UNPREDICTED = ("pack-columns", "rmax-columns", "raddlanes-columns", "vmulextc-columns", "vsubextc-columns", "columns-to-rows", "rows-to-columns",
+               "topk")
 
 
 class Unpredictable(Exception):
@@ -169,6 +173,11 @@ def strides(loop, assembly):
 def elements_of(loop, variant, assembly):
     """Elements that an iteration of the main loop takes."""
     kernel = variant.kernel
+    if kernel.base.endswith("-columns"):
+        elements = count(loop, assembly.exponential) * variant.isa.width
+        if variant.tile not in (elements, elements * variant.accumulators):
+            raise Unpredictable(f"its main loop has exponentials of {elements} elements, and in the list it is {variant.name}")
+        return elements
     by_block = kernel.base in SUMS_OF_BLOCKS
     elements = variant.tile // variant.accumulators if by_block else variant.tile
     expected = {elements * generate.BYTES[type] for type in (kernel.input, kernel.output)}
@@ -247,7 +256,7 @@ def attempt(isa, kernel):
 def predict_all(kernels):
     """Of every ISA but those for all processors, which emulate fused multiply-add: the predictions, and '<kernel> on <ISA>' ->
     why there is none."""
-    checked = [kernel for kernel in kernels if not kernel.base.endswith(UNPREDICTED)]
+    checked = [kernel for kernel in kernels if kernel.base not in UNPREDICTED]
     pairs = [(isa, kernel) for isa in generate.load_isas() if isa.processors for kernel in checked]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         attempts = list(pool.map(attempt, *zip(*pairs)))

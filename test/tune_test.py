@@ -192,6 +192,13 @@ class Elements(unittest.TestCase):
     def test_of_blocks_walked_together(self):
         self.assertEqual(self.elements("f32-raddextexp", "u128_acc4"), 128)
 
+    def test_of_columns_by_their_exponentials(self):
+        of_exponentials = lambda n, name: mca.elements_of(["vpslld $20, %ymm1, %ymm1"] * n, variant("f32-softmax-columns", name),
+                                                          mca.ASSEMBLIES["x86_64"])
+        self.assertEqual(of_exponentials(4, "u128_acc4"), 32)
+        with self.assertRaisesRegex(mca.Unpredictable, "of 24 elements, and in the list it is u128_acc4"):
+            of_exponentials(3, "u128_acc4")
+
     def test_that_contradict_the_list_are_refused(self):
         for kernel, name in (("f32-rmax", "u64_acc2"), ("f32-raddextexp", "u64"), ("f32-softmax-transposed", "u64")):
             with self.assertRaisesRegex(mca.Unpredictable, "128. bytes, and in the list it is " + name):
