@@ -84,6 +84,7 @@ EXTENDED = "src/kernels/extended.h"
 SUM = "src/kernels/sum.j2"
 SEVERAL_ROWS = "src/kernels/several-rows.j2"
 TRANSPOSED = "src/kernels/rows-as-lanes.j2"
+TRANSPOSE = "src/kernels/transpose.j2"
 EACH_COLUMN = "src/kernels/columns.j2"
 COLUMN_SUMS = "src/kernels/raddstoreextexp-columns.cc.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
@@ -179,10 +180,12 @@ MUTATIONS = [
     Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
     Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
-    Mutation("last steps of columns not transposed", "src/kernels/columns-to-rows.cc.j2", "columns > 1 && i < n;", "columns > 1 && i + {{ W }} <= n;", COLUMNS, "*ColumnsToRows*"),
-    Mutation("last steps of rows not transposed", "src/kernels/rows-to-columns.cc.j2", "columns > 1 && i < n;", "columns > 1 && i + {{ W }} <= n;", COLUMNS, "*RowsToColumns*"),
-    Mutation("transposed slices in one place", TRANSPOSED_COLUMNS, "panel + i * strip.slice_columns * stride", "panel + i * stride", AXIS, "*Scattered*"),
-    Mutation("transposed steps that are staged last left out", TRANSPOSED_COLUMNS, "function(std::min(j, steps() - n), n)", "function(j > steps() - n ? 0 : j, n)", AXIS, "*EveryLength*"),
+    Mutation("last steps of columns not transposed", TRANSPOSE, "for (size_t i = 0; i < n; i += {{ W }})", "for (size_t i = 0; i + {{ W }} <= n; i += {{ W }})", COLUMNS, "*ColumnsToRows*"),
+    Mutation("rows behind the last read", "src/kernels/rows-to-columns.cc.j2", '"from + (rest < %d ? rest : %d) * x_stride" % (r, r)', '"from + %d * x_stride" % r', COLUMNS, "*RowsToColumns*"),
+    Mutation("transposed slices in one place", TRANSPOSED_COLUMNS, "panel + slice * strip.slice_columns * stride", "panel + slice * stride", AXIS, "*Scattered*"),
+    Mutation("transposed steps that are staged last left out", TRANSPOSED_COLUMNS, "j < n; j += most", "j + most <= n || j == 0; j += most", AXIS, "*EveryLength*"),
+    Mutation("tiles of transposed columns without a valid sum", TRANSPOSED_COLUMNS, "if (!smx_partial_sum_is_valid(&partial[c], &exponential)) return false;", "", AXIS, "*LongColumns*"),
+    Mutation("tiles of transposed columns in one place", TRANSPOSED_COLUMNS, "columns.Store(first, n);", "columns.Store(0, n);", AXIS, "*LongColumns*"),
     Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
     Mutation("last step of columns left out", EACH_COLUMN, "j < n; j++", "j + 1 < n || j == 0; j++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "const size_t left = rows - *done - count;", "const size_t left = (rows - *done - count) / 2 * 2;", ROWS, "List/*"),
@@ -287,7 +290,7 @@ MUTATIONS = [
     Mutation("masked token normalised to zero without the flag", MOE_GATE, "sum == 0.0 ? of_zeros : NAN", "sum == 0.0 ? fminf(of_zeros, 0.0f) : NAN", GATE),
     Mutation("overlapping indices accepted", MOE_GATE, "&layouts[i], &layouts[j], false", "&layouts[i], &layouts[j], j == 3", GATE),
     # How work is cut up.
-    Mutation("part of a transposed slice left out", ALL_AXES, "plan->strip_slices = std::max<size_t>(most / inner, 1);", "plan->strip_slices = most / inner + 1;", AXIS, "*"),
+    Mutation("more transposed slices than a panel holds", ALL_AXES, "plan->strip_slices = held > 0 ? most / plan->strip_columns : 1;", "plan->strip_slices = held > 0 ? most / plan->strip_columns + 1 : 1;", AXIS, "*"),
     Mutation("last strip of columns left out", ALL_AXES, "  return plan;\n}\n\nsmx_strip", "  plan.strips -= plan.strips > 1;\n  return plan;\n}\n\nsmx_strip", AXIS, "*AnyNumberOfColumns*"),
     Mutation("column left out between strips", ALL_AXES, "          end - first,\n", "          end - first - (end < shape.inner),\n", AXIS, "*AnyNumberOfColumns*"),
     Mutation("stride of the output's steps not used", LONG_COLUMNS, "smx_output_at(op_, strip_, step)), op_.shape.output.axis);", "smx_output_at(op_, strip_, step)), op_.shape.input.axis);", AXIS, "*LeavesGaps*"),

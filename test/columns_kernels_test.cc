@@ -250,10 +250,10 @@ void ExpectWritten(const Matrix& matrix, GuardedBuffer<float>* y, const Expected
   EXPECT_TRUE(y->SurroundingsAreIntact());
 }
 
-// Columns of at least as many steps as kernels take, and the rows that they are, with gaps.
+// Columns and the rows that they are, with gaps.
 std::vector<Matrix> MatricesToTranspose() {
   std::vector<Matrix> matrices;
-  for (size_t n : {SMX_LANES, SMX_LANES + 1, 2 * SMX_LANES, 5 * SMX_LANES - 1}) {
+  for (size_t n : {1, 3, SMX_LANES - 1, SMX_LANES, SMX_LANES + 1, 2 * SMX_LANES, 7 * SMX_LANES - 1}) {
     for (size_t columns = 1; columns <= 2 * SMX_PANEL + 1; columns++) {
       matrices.push_back({n, columns, columns + columns % 3});
     }

@@ -205,9 +205,11 @@ INSTANTIATE_TEST_SUITE_P(, SoftmaxAxis,
                            return std::get<0>(info.param) + "_" + TypeNames(std::get<1>(info.param));
                          });
 
-// With some a second time, so that they fill vectors: a tensor of one slice has them as lanes, and few of each of several as rows.
-Rows Filled(Rows columns) {
-  for (size_t c = 0; columns.size() % SMX_PANEL != 0; c++) columns.push_back(columns[c]);
+// With some again, so that they fill vectors, and are no fewer: a tensor of one slice has them as lanes, and few of each of several
+// as rows.
+Rows Filled(Rows columns, size_t least = 0) {
+  for (size_t c = 0; columns.size() % SMX_PANEL != 0 || columns.size() < least; c++)
+    columns.push_back(columns[c]);
   return columns;
 }
 
@@ -246,6 +248,7 @@ TEST_P(SoftmaxAxis, LongColumnsHaveTheBitsOfRows) {
       Check(run, shape, Draw(shape));
       run.in_place = run.types.input == run.types.output;
       Check(run, shape, Draw(shape, "jumps"));
+      Check(run, shape, Draw(shape, "million"));
     }
   }
 }
@@ -354,8 +357,8 @@ TEST_P(SoftmaxAxis, ScatteredColumnsHaveTheBitsOfRows) {
 
 // Past the caches, where whole vectors are aligned in every step: columns before the first boundary are not.
 TEST_P(SoftmaxAxis, StreamedResultsHaveTheBitsOfRows) {
-  for (const Shape& shape :
-       {Shape{2, 21, 84}, Shape{1, 64, 200}, Shape{2, 150, 61}, Shape{1, 5, 3000}, Shape{1, 5000, 40}}) {
+  for (const Shape& shape : {Shape{2, 21, 84}, Shape{1, 64, 200}, Shape{2, 150, 61}, Shape{1, 70, 300},
+                             Shape{1, 5, 3000}, Shape{1, 5000, 40}}) {
     if (shape.axis > LongestAxis(is_f32(), 150)) continue;
     for (RowsFunction function : {RowsFunction::kSoftmax, RowsFunction::kLogSoftmax}) {
       AxisRun run = Default();
@@ -385,7 +388,7 @@ TEST_P(SoftmaxAxis, LogSoftmaxHasTheBitsOfRows) {
     for (const RowFamily& family : families) {
       columns.push_back(RoundedTo(Default().types.input, MakeRow(family.name, axis, 1)));
     }
-    columns = Filled(columns);
+    columns = Filled(columns, axis <= 200 ? 17 * SMX_PANEL : 0);
     for (float scale : {1.0f, 0.3f, -2.0f, 1e20f, -1e-20f}) {
       AxisRun run = Default();
       run.function = RowsFunction::kLogSoftmax;
@@ -499,7 +502,7 @@ TEST_F(SoftmaxAxisSetup, OverlapIsFound) {
 }
 
 TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
-  std::vector<float> x(2 * 49153), y(x.size());
+  std::vector<float> x(5000 * 48), y(x.size());
   smx_plan plan;
   const auto algorithm = [&](Shape shape) {
     EXPECT_EQ(SetUpTensor(shape, shape.axis * shape.inner, shape.inner, shape.axis * shape.inner, shape.inner,
@@ -511,13 +514,15 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
     return std::string(plan.algorithm);
   };
   EXPECT_EQ(algorithm({1, 100, 16}), "columns-as-lanes");
-  EXPECT_EQ(algorithm({1, 5000, 16}), "columns-by-blocks");
+  EXPECT_EQ(algorithm({1, 5000, 48}), "columns-by-blocks");
   EXPECT_EQ(algorithm({1, 15, 15}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 65, 15}), "columns-as-rows");
   EXPECT_EQ(algorithm({1, 65, 26}), "columns-as-rows");
   EXPECT_EQ(algorithm({1, 65, 27}), "columns-as-lanes");
-  EXPECT_EQ(algorithm({1, 49152, 2}), "columns-as-rows");
-  EXPECT_EQ(algorithm({1, 49153, 2}), "columns-by-blocks");
+  EXPECT_EQ(algorithm({1, 8192, 16}), "columns-as-rows") << "of which a panel holds eight";
+  EXPECT_EQ(algorithm({1, 8300, 16}), "columns-by-blocks");
+  EXPECT_EQ(algorithm({1, 17000, 2}), "columns-as-rows");
+  EXPECT_EQ(algorithm({1, 100000, 2}), "columns-as-rows") << "tile by tile";
   EXPECT_EQ(algorithm({100, 10, 1}), "rows-as-lanes");
   EXPECT_EQ(algorithm({2, 64, 16}), "columns-as-lanes");
   EXPECT_STREQ(plan.reason, "columns are no longer than one kernel takes");

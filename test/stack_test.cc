@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kRowsBytes = 100 << 10;
 constexpr size_t kNarrowRowsBytes = 300 << 10;  // softmax of rows whose results are smaller than floats
-constexpr size_t kAxisBytes = 340 << 10;
+constexpr size_t kAxisBytes = 350 << 10;
 
 constexpr size_t kStackBytes = 1 << 20;
 constexpr size_t kStackAlignment = 4096;

@@ -107,7 +107,7 @@ KERNELS = [
     Kernel("vsubextc-columns",
            "const float* panel, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
            [(32, 1)]),
-    # Columns of at least LANES steps to rows that are apart from them, and back.
+    # Columns to rows, which do not overlap them, and back.
     Kernel("columns-to-rows", "size_t n, size_t columns, " + MOVED, [(16, 1)]),
     Kernel("rows-to-columns", "size_t n, size_t columns, " + MOVED, [(16, 1)]),
     # The largest element; where one is NaN, any number. Of rows that are to be known to be within range in advance.

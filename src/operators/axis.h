@@ -50,10 +50,9 @@ static_assert(kMostStoredBlocks * SMX_BLOCK * SMX_PANEL == kPanelFloats,
 // Of columns that one kernel takes from elements to results.
 constexpr size_t kShortAxis = 4 * SMX_LANES;
 
-// Of columns that are transposed to rows in a panel, which leaves room on the stack for what rows take.
+// Of columns that are transposed to rows of a panel, so many together.
 constexpr size_t kShortestTransposed = SMX_LANES;
-constexpr size_t kLongestTransposed = 49152;
-constexpr size_t kTransposedRoom = kLongestTransposed + 16 * SMX_PANEL;
+constexpr size_t kTransposedTogether = 4;
 
 // Elements of a strip that are brought side by side, as floats, at a time: they stay in a level 1 cache.
 constexpr size_t kStagedElements = 4096;
@@ -63,6 +62,12 @@ static inline size_t smx_transposed_stride(size_t axis) {
   const size_t whole = smx_divide_round_up(axis, SMX_PANEL) * SMX_PANEL;
   constexpr size_t kSets = 16 * SMX_PANEL;
   return whole % kSets == 0 ? whole + SMX_PANEL : whole;
+}
+
+// How many columns of slices of `inner` a panel holds as rows; 0 where it is fewer than are transposed together.
+static inline size_t smx_transposed_columns(size_t axis, size_t inner) {
+  const size_t together = inner < kTransposedTogether ? inner : kTransposedTogether;
+  return kPanelRoom / smx_transposed_stride(axis) / together * together;
 }
 
 // Whether elements, or results, are to be staged, for kernels take floats that lie side by side.
@@ -102,7 +107,8 @@ void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* pan
 // Computes columns of at most kShortAxis steps, under a scale that kernels take as it is.
 void smx_run_short_columns(const smx_axis* op, const smx_strip* strip, float* panel);
 
-// Computes columns of kShortestTransposed to kLongestTransposed steps, each as a row of a panel.
+// Computes columns of at least kShortestTransposed steps as rows: whole ones, as many as smx_transposed_columns tells, or, where that
+// is 0, at most kTransposedTogether of one slice by their tiles.
 void smx_run_transposed_columns(const smx_axis* op, const smx_strip* strip, float* panel);
 
 }  // extern "C"

@@ -32,23 +32,16 @@ constexpr size_t kScatteredColumns = kStagedElements / kShortAxis;
 struct Way {
   const char* name;
   const char* reason;
-  void (*run)(const smx_axis* op, const smx_strip* strip);
+  void (*run)(const smx_axis* op, const smx_strip* strip, float* panel);
 };
 
-template <auto kRun, size_t kRoom>
-void RunInPanel(const smx_axis* op, const smx_strip* strip) {
-  alignas(64) float panel[kRoom];
-  kRun(op, strip, panel);
-}
-
 constexpr Way kShort = {"columns-as-lanes", "columns are no longer than one kernel takes",
-                        RunInPanel<smx_run_short_columns, kPanelRoom>};
-constexpr Way kTransposed = {"columns-as-rows", "columns of a slice leave lanes empty",
-                             RunInPanel<smx_run_transposed_columns, kTransposedRoom>};
+                        smx_run_short_columns};
+constexpr Way kTransposed = {"columns-as-rows", "columns take less time as rows", smx_run_transposed_columns};
 constexpr Way kStored = {"columns-as-lanes", "columns are no longer than a panel holds",
-                         RunInPanel<smx_run_long_columns, kPanelRoom>};
+                         smx_run_long_columns};
 constexpr Way kByBlocks = {"columns-by-blocks", "columns are longer than a panel holds",
-                           RunInPanel<smx_run_long_columns, kPanelRoom>};
+                           smx_run_long_columns};
 
 // How columns are cut into strips.
 struct Plan {
@@ -64,15 +57,29 @@ struct Plan {
 // A fifth of them: then columns that are lanes take longer than transposing them does.
 bool LeavesLanesEmpty(size_t columns) {
   const size_t lanes = smx_divide_round_up(columns, SMX_PANEL) * SMX_PANEL;
-  return columns < SMX_PANEL || lanes - columns >= lanes / 5;
+  return lanes - columns >= lanes / 5;
+}
+
+// As lanes, columns that a panel does not hold take two exponentials, and those of log-softmax go through it twice. As rows they do
+// not, where no more of them lie side by side than a cache keeps between groups of them, and half a line goes together.
+bool AreShorterAsRows(const smx_axis& op) {
+  const smx_axis_shape& shape = op.shape;
+  if (smx_transposed_columns(shape.axis, shape.inner) < SMX_PANEL / 2) return false;
+  if (shape.axis > kMostStoredBlocks * SMX_BLOCK) return shape.inner <= 2 * SMX_PANEL;
+  return op.rows.function == smx_rows_log_softmax && shape.inner <= 16 * SMX_PANEL;
+}
+
+bool AreTransposed(const smx_axis& op) {
+  const smx_axis_shape& shape = op.shape;
+  if (shape.axis < kShortestTransposed) return false;
+  if (shape.inner < SMX_PANEL || AreShorterAsRows(op)) return true;
+  return LeavesLanesEmpty(shape.inner) && smx_transposed_columns(shape.axis, shape.inner) > 0;
 }
 
 const Way* WayOf(const smx_axis& op) {
   const size_t steps = op.shape.axis;
   if (steps <= kShortAxis && smx_scale_is_direct(&op.rows.scale)) return &kShort;
-  if (LeavesLanesEmpty(op.shape.inner) && kShortestTransposed <= steps && steps <= kLongestTransposed) {
-    return &kTransposed;
-  }
+  if (AreTransposed(op)) return &kTransposed;
   return steps <= kMostStoredBlocks * SMX_BLOCK ? &kStored : &kByBlocks;
 }
 
@@ -96,13 +103,14 @@ bool Streams(const smx_axis& op) {
          op.rows.types->output == smx_datatype_f32;
 }
 
-// As many columns as a panel holds, fewer where threads would go without: whole slices, or equal parts of one.
+// As many columns as a panel holds, fewer where threads would go without: of whole slices, or of one.
 void CutIntoRows(const smx_axis& op, size_t threads, Plan* plan) {
   const size_t inner = op.shape.inner;
-  const size_t held = kTransposedRoom / smx_transposed_stride(op.shape.axis);
-  const size_t most = std::min(held, smx_divide_round_up(op.shape.outer * inner, threads));
-  plan->strip_slices = std::max<size_t>(most / inner, 1);
-  plan->strip_columns = smx_divide_round_up(inner, smx_divide_round_up(inner, most));
+  const size_t held = smx_transposed_columns(op.shape.axis, inner);
+  const size_t most =
+      std::min(held > 0 ? held : kTransposedTogether, smx_divide_round_up(op.shape.outer * inner, threads));
+  plan->strip_columns = std::min(most, inner);
+  plan->strip_slices = held > 0 ? most / plan->strip_columns : 1;
 }
 
 // Groups of columns, fewer where threads would go without.
@@ -150,11 +158,12 @@ size_t StripsPerTask(const smx_axis& op, const Plan& plan) {
 }
 
 void RunStrips(const smx_axis& op, const Plan& plan, size_t start, size_t end) {
+  alignas(64) float panel[kPanelRoom];
   for (size_t i = start; i < end; i++) {
     smx_strip strip = StripAt(op.shape, plan, i);
     const smx_strip next = StripAt(op.shape, plan, std::min(i + 1, end - 1));
     if (i + 1 < end) strip.next = &next;
-    plan.way->run(&op, &strip);
+    plan.way->run(&op, &strip, panel);
   }
 }
 
