@@ -143,7 +143,7 @@ MUTATIONS = [
     Mutation("tail on neon takes an element twice", "src/isa/neon.h", "if (n >= 3) absent = vld1q_lane_f32(p + 2,", "if (n >= 3) absent = vld1q_lane_f32(p + 1,", KERNELS, "List/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3)", "_mm_setr_epi32(-1, 0, 1, 2)", ROWS, "TransposedList/*avx512f*"),
-    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "v[i] = n >= 4 ?", "v[i] = n >= 3 ?", ROWS, "TransposedList/*avx2*"),
+    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "v[i] = n >= 4 ?", "v[i] = n >= 3 ?", COLUMNS, "*ColumnsToRows*avx2*"),
     # Elements of f16 and bf16.
     Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_tail<8>(halves, p, n);", "smx_copy_tail<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
     Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_tail<16>(p, halves, n);", "smx_copy_tail<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
@@ -181,7 +181,7 @@ MUTATIONS = [
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
     Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
     Mutation("last steps of columns not transposed", TRANSPOSE, "for (size_t i = 0; i < n; i += {{ W }})", "for (size_t i = 0; i + {{ W }} <= n; i += {{ W }})", COLUMNS, "*ColumnsToRows*"),
-    Mutation("rows behind the last read", "src/kernels/rows-to-columns.cc.j2", '"from + (rest < %d ? rest : %d) * x_stride" % (r, r)', '"from + %d * x_stride" % r', COLUMNS, "*RowsToColumns*"),
+    Mutation("rows behind the last read", "src/kernels/rows-to-columns.cc.j2", "rest = columns - c - 1;", "rest = columns - c;", COLUMNS, "*RowsToColumns*"),
     Mutation("transposed slices in one place", TRANSPOSED_COLUMNS, "panel + slice * strip.slice_columns * stride", "panel + slice * stride", AXIS, "*Scattered*"),
     Mutation("transposed steps that are staged last left out", TRANSPOSED_COLUMNS, "j < n; j += most", "j + most <= n || j == 0; j += most", AXIS, "*EveryLength*"),
     Mutation("tiles of transposed columns without a valid sum", TRANSPOSED_COLUMNS, "if (!smx_partial_sum_is_valid(&partial[c], &exponential)) return false;", "", AXIS, "*LongColumns*"),
