@@ -199,7 +199,8 @@ Pass<> f32_vsubextc_columns(smx_f32_vsubextc_columns_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache, [=](size_t n, const float* x, float* y) {
             constexpr float kNone[kColumns] = {};
             const smx_f32_column_logarithms logarithms = {kNone, kNone, kNone, kNone, kNone};
-            ukernel(x, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, kColumns, &logarithms, false);
+            ukernel(x, SMX_PANEL, y, kColumns, n / kColumns * SMX_PANEL, n / kColumns, kColumns, &logarithms,
+                    false);
           }};
 }
 
@@ -247,7 +248,7 @@ Pass<> f32_raddlanes_columns(smx_f32_raddlanes_columns_ukernel_fn* ukernel) {
             sums.lanes = SMX_LANES;
             for (size_t i = 0; i < n; i += SMX_LANES * SMX_PANEL) {
               smx_f32_column_totals totals;
-              ukernel(&sums, &totals);
+              ukernel(&sums, &totals, nullptr);
               benchmark::DoNotOptimize(totals);
             }
           }};

@@ -57,8 +57,8 @@ class Pipeline {
     }
     for (size_t g = 0; g < groups; g++) {
       const smx_f32_column_totals totals = Sum(n, &panel[g * n * SMX_PANEL], max, g * SMX_PANEL);
-      std::copy_n(totals.reciprocal_hi, SMX_PANEL, &hi[g * SMX_PANEL]);
-      std::copy_n(totals.reciprocal_lo, SMX_PANEL, &lo[g * SMX_PANEL]);
+      std::copy_n(totals.normalizer_hi, SMX_PANEL, &hi[g * SMX_PANEL]);
+      std::copy_n(totals.normalizer_lo, SMX_PANEL, &lo[g * SMX_PANEL]);
     }
     As<smx_f32_vmulextc_columns_ukernel_fn>("f32_vmulextc_columns")(
         panel.data(), matrix.data(), columns, n * SMX_PANEL, n, columns, hi.data(), lo.data(), false);
@@ -95,7 +95,7 @@ class Pipeline {
           BlockLength(n, b), at, at, &max[b][c], &sums, nullptr, 0, &kExp);
     }
     smx_f32_column_totals totals;
-    As<smx_f32_raddlanes_columns_ukernel_fn>("f32_raddlanes_columns")(&sums, &totals);
+    As<smx_f32_raddlanes_columns_ukernel_fn>("f32_raddlanes_columns")(&sums, &totals, nullptr);
     return totals;
   }
 
@@ -358,7 +358,7 @@ TEST_P(VsubextcColumns, SubtractsAndWritesColumnsOnly) {
       const smx_fp_environment environment;
       const smx_f32_column_logarithms logarithms = {factor.data(), shift.data(), scale.data(), hi.data(),
                                                     lo.data()};
-      kernel().As<smx_f32_vsubextc_columns_ukernel_fn>()(panel.data(), y.data(), matrix.stride,
+      kernel().As<smx_f32_vsubextc_columns_ukernel_fn>()(panel.data(), SMX_PANEL, y.data(), matrix.stride,
                                                          matrix.group_stride(), matrix.n, matrix.columns,
                                                          &logarithms, MayStream(matrix, edge));
     }
@@ -476,7 +476,8 @@ TEST_P(ShortColumns, NanFillsItsColumnAlone) {
 TEST(ColumnsKernels, EveryOneHasATest) {
   ExpectEveryMicrokernelHasATest(MicrokernelsOf(kShort));
   ExpectEveryMicrokernelHasATest(MicrokernelsOf(kPipeline));
-  ExpectEveryMicrokernelHasATest(MicrokernelsOf({"f32_vsubextc_columns"}));
+  ExpectEveryMicrokernelHasATest(
+      MicrokernelsOf({"f32_vsubextc_columns", "f32_columns_to_rows", "f32_rows_to_columns"}));
 }
 
 }  // namespace

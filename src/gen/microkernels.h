@@ -744,12 +744,14 @@ typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x
                                                         size_t next_stride,
                                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_raddlanes_columns_ukernel_fn(const struct smx_f32_column_sums* sums,
-                                                  struct smx_f32_column_totals* total);
+                                                  struct smx_f32_column_totals* total,
+                                                  const struct smx_f32_exponential* exponential);
 typedef void smx_f32_vmulextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
                                                  size_t group_stride, size_t n, size_t columns,
                                                  const float* hi, const float* lo, bool streams);
-typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, float* y, size_t y_stride,
-                                                 size_t group_stride, size_t n, size_t columns,
+typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, size_t panel_stride, float* y,
+                                                 size_t y_stride, size_t group_stride, size_t n,
+                                                 size_t columns,
                                                  const struct smx_f32_column_logarithms* logarithms,
                                                  bool streams);
 typedef void smx_f32_columns_to_rows_ukernel_fn(size_t n, size_t columns, const float* x, size_t x_stride,

@@ -235,12 +235,12 @@ struct smx_f32_column_sums {
   float reference[SMX_PANEL];  // integers
 };
 
-// The sum of a column: hi + lo, |lo| <= ulp(hi) / 2, and its reciprocal.
+// The sum of a column: hi + lo, |lo| <= ulp(hi) / 2, and its reciprocal or logarithm.
 struct smx_f32_column_totals {
   float hi[SMX_PANEL];
   float lo[SMX_PANEL];
-  float reciprocal_hi[SMX_PANEL];
-  float reciprocal_lo[SMX_PANEL];
+  float normalizer_hi[SMX_PANEL];
+  float normalizer_lo[SMX_PANEL];
 };
 
 // The members of smx_f32_logarithm, of each column.

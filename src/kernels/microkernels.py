@@ -94,18 +94,18 @@ KERNELS = [
     Kernel("softmax-columns", COLUMN_PARAMETERS, SHORT_COLUMNS),
     # Longer ones, by way of a panel (see src/kernels/extended.h): n steps of columns; whole vectors of the panel are
     # written, and read. Then of a group of PANEL columns the largest elements, its terms and sums, a block at a time, and
-    # these sums over their lanes. In the end y = x * (hi + lo), of which each column has its own, or y = scale * (factor *
+    # these sums over their lanes, and of them the reciprocals or, where an exponential is given, the logarithms. In the end y = x * (hi + lo), of which each column has its own, or y = scale * (factor *
     # x - shift) - logarithm.
     Kernel("pack-columns", "const float* x, size_t x_stride, float* panel, " + PLACES, COLUMN_MAPS),
     Kernel("rmax-columns", "size_t n, const float* panel, float* max", [(16, 1)]),
     Kernel("raddstoreextexp-columns",
            "size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
            + EXPONENTIAL, COLUMN_SUMS),
-    Kernel("raddlanes-columns", "const struct smx_f32_column_sums* sums, struct smx_f32_column_totals* total", [(16, 1)]),
+    Kernel("raddlanes-columns", "const struct smx_f32_column_sums* sums, struct smx_f32_column_totals* total, " + EXPONENTIAL, [(16, 1)]),
     Kernel("vmulextc-columns", "const float* panel, float* y, size_t y_stride, " + PLACES + ", const float* hi, const float* lo, bool streams",
            COLUMN_MAPS),
     Kernel("vsubextc-columns",
-           "const float* panel, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
+           "const float* panel, size_t panel_stride, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
            [(32, 1)]),
     # Columns to rows, which do not overlap them, and back.
     Kernel("columns-to-rows", "size_t n, size_t columns, " + MOVED, [(16, 1)]),

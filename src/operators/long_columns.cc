@@ -87,16 +87,17 @@ class Strip {
     });
   }
 
-  // write(from the panel, steps, to, its stride) for the steps of a block.
+  // write(first step, from the panel, steps, to, its stride) for the steps of a block.
   template <class Function>
   void Write(size_t block, const Function& write) const {
     const bool stages = smx_stages_output(op_, strip_);
     ForSteps(block, stages, [&](size_t step, size_t n, const float* at) {
       if (!stages) {
-        return write(at, n, static_cast<float*>(smx_output_at(op_, strip_, step)), op_.shape.output.axis);
+        return write(step, at, n, static_cast<float*>(smx_output_at(op_, strip_, step)),
+                     op_.shape.output.axis);
       }
       float staged[kStagedElements];
-      write(at, n, staged, columns_);
+      write(step, at, n, staged, columns_);
       smx_store_columns(&op_, &strip_, step, n, staged);
     });
   }
@@ -144,9 +145,9 @@ class Strip {
       References(largest + c, exponential(), sums.reference);
       for (size_t b = 0; b < blocks(); b++) AddBlock(b, g, max[b] + c, &sums);
       smx_f32_column_totals totals;
-      kernels().f32_raddlanes_columns(&sums, &totals);
-      std::copy_n(totals.reciprocal_hi, SMX_PANEL, hi_ + c);
-      std::copy_n(totals.reciprocal_lo, SMX_PANEL, lo_ + c);
+      kernels().f32_raddlanes_columns(&sums, &totals, is_log() ? &exponential() : nullptr);
+      std::copy_n(totals.normalizer_hi, SMX_PANEL, hi_ + c);
+      std::copy_n(totals.normalizer_lo, SMX_PANEL, lo_ + c);
       for (size_t i = 0; i < SMX_PANEL; i++) {
         is_valid_[c + i] = smx_is_in_range(largest[c + i], &exponential()) && totals.hi[i] > 0.0f;
         all_are_valid &= is_valid_[c + i];
@@ -179,17 +180,9 @@ class Strip {
     lo_[c] = reciprocal.lo * smx_pow2(-SMX_BIAS);
   }
 
-  // Of a group from column `first` on; those of shifted columns one by one.
+  // Of a group from column `first` on, whose logarithms are there; those of shifted columns one by one.
   void SetLogarithms(size_t first, const float* max, const smx_f32_column_sums& sums,
                      const smx_f32_column_totals& totals) {
-    smx_f32_column_sums of_largest;
-    Begin(&of_largest);
-    std::copy_n(sums.reference, SMX_PANEL, of_largest.reference);
-    float largest[SMX_PANEL];
-    kernels().f32_raddstoreextexp_columns(1, max, largest, max, &of_largest,
-                                          reinterpret_cast<const char*>(max), 0, &exponential());
-    smx_f32_logarithms(SMX_PANEL, max, largest, totals.hi, totals.lo, exponential().scale, hi_ + first,
-                       lo_ + first);
     std::fill_n(factor_ + first, SMX_PANEL, 1.0f);
     std::fill_n(shift_ + first, SMX_PANEL, 0.0f);
     std::fill_n(scale_ + first, SMX_PANEL, scale().value);
@@ -232,7 +225,7 @@ class Strip {
     }
     for (size_t g = 0; g < groups_; g++) {
       smx_f32_column_totals totals;
-      kernels().f32_raddlanes_columns(&sums[g], &totals);
+      kernels().f32_raddlanes_columns(&sums[g], &totals, nullptr);
       for (size_t i = 0; i < SMX_PANEL; i++) {
         const smx_f32_extended sum = {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums[g].reference[i]),
                                       sums[g].max[i]};
@@ -310,22 +303,25 @@ class Strip {
   // The results of the terms in the panel, which pass through it once more where it does not hold them all.
   void Scale(size_t block) const {
     if (!stores_) MakeTerms(block);
-    Write(block, [this](const float* at, size_t n, float* y, size_t y_stride) {
+    Write(block, [this](size_t, const float* at, size_t n, float* y, size_t y_stride) {
       kernels().f32_vmulextc_columns(at, y, y_stride, group_stride_, n, columns_, hi_, lo_, strip_.streams);
     });
   }
 
-  // The results of the elements themselves.
+  // The results of the elements themselves, where they are if kernels can take them there.
   void Subtract(size_t block) const {
-    Pack(block);
+    const bool in_panel = has_replacements_ || columns_ < width() || smx_stages_input(op_, strip_);
+    if (in_panel) Pack(block);
     for (size_t c = 0; has_replacements_ && c < columns_; c++) {
       if (replacements_[c].is_special) {
         Stage(replacements_[c], BlockLength(block), smx_panel_at(PanelOf(block), group_stride_, c));
       }
     }
     const smx_f32_column_logarithms logarithms = {factor_, shift_, scale_, hi_, lo_};
-    Write(block, [&](const float* at, size_t n, float* y, size_t y_stride) {
-      kernels().f32_vsubextc_columns(at, y, y_stride, group_stride_, n, columns_, &logarithms,
+    Write(block, [&](size_t step, const float* at, size_t n, float* y, size_t y_stride) {
+      const float* x = in_panel ? at : static_cast<const float*>(smx_input_at(op_, strip_, step));
+      kernels().f32_vsubextc_columns(x, in_panel ? SMX_PANEL : op_.shape.input.axis, y, y_stride,
+                                     in_panel ? group_stride_ : SMX_PANEL, n, columns_, &logarithms,
                                      strip_.streams);
     });
   }

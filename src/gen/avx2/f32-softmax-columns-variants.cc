@@ -197,7 +197,7 @@ static inline void sum_elements(size_t n, __m256* e, __m256* sum_hi, __m256* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The logarithms of columns' sums, as parts (hi, lo) of what is taken off.
+// The logarithms of the sums (*hi, *lo) of columns, as parts of what is taken off.
 static inline void logarithms(__m256 max, __m256 largest, const struct smx_f32_exponential* exponential,
                               __m256* hi, __m256* lo) {
   float column_max[8], terms[8], sum_hi[8], sum_lo[8], log_hi[8], log_lo[8];

@@ -197,7 +197,7 @@ static inline void sum_elements(size_t n, __m512* e, __m512* sum_hi, __m512* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The logarithms of columns' sums, as parts (hi, lo) of what is taken off.
+// The logarithms of the sums (*hi, *lo) of columns, as parts of what is taken off.
 static inline void logarithms(__m512 max, __m512 largest, const struct smx_f32_exponential* exponential,
                               __m512* hi, __m512* lo) {
   float column_max[16], terms[16], sum_hi[16], sum_lo[16], log_hi[16], log_lo[16];

@@ -197,7 +197,7 @@ static inline void sum_elements(size_t n, float32x4_t* e, float32x4_t* sum_hi, f
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The logarithms of columns' sums, as parts (hi, lo) of what is taken off.
+// The logarithms of the sums (*hi, *lo) of columns, as parts of what is taken off.
 static inline void logarithms(float32x4_t max, float32x4_t largest,
                               const struct smx_f32_exponential* exponential, float32x4_t* hi,
                               float32x4_t* lo) {

@@ -193,7 +193,7 @@ static inline void sum_elements(size_t n, f32x16* e, f32x16* sum_hi, f32x16* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The logarithms of columns' sums, as parts (hi, lo) of what is taken off.
+// The logarithms of the sums (*hi, *lo) of columns, as parts of what is taken off.
 static inline void logarithms(f32x16 max, f32x16 largest, const struct smx_f32_exponential* exponential,
                               f32x16* hi, f32x16* lo) {
   float column_max[16], terms[16], sum_hi[16], sum_lo[16], log_hi[16], log_lo[16];
