@@ -298,7 +298,8 @@ TEST_P(SoftmaxAxis, HasTheBitsOfRowsUnderEveryScale) {
 }
 
 TEST_P(SoftmaxAxis, LeavesGapsAndSurroundingsAlone) {
-  for (const Shape& shape : {Shape{3, 10, 5}, Shape{2, 21, 37}, Shape{5, 33, 1}, Shape{1, 1030, 19}}) {
+  for (const Shape& shape :
+       {Shape{3, 10, 5}, Shape{2, 21, 37}, Shape{5, 33, 1}, Shape{1, 1030, 19}, Shape{1, 1030, 30}}) {
     const Rows columns = Draw(shape);
     const Rows expected = Expected(Default(), columns);
     for (bool axis_is_outermost : {false, true}) {
@@ -400,6 +401,17 @@ TEST_P(SoftmaxAxis, LogSoftmaxHasTheBitsOfRows) {
       run.threads = 2;
       Check(run, {columns.size() / 4, axis, 4}, columns, expected);
     }
+  }
+}
+
+// As many as are lanes, within range.
+TEST_P(SoftmaxAxis, LogSoftmaxOfManyColumnsHasTheBitsOfRows) {
+  AxisRun run = Default();
+  run.function = RowsFunction::kLogSoftmax;
+  for (const Shape& shape :
+       {Shape{1, 70, 17 * SMX_PANEL}, Shape{2, 70, 17 * SMX_PANEL + 3}, Shape{1, 1030, 18 * SMX_PANEL}}) {
+    if (shape.axis > LongestAxis(is_f32(), 70)) continue;
+    for (const char* family : {"normal_4", "normal_30"}) Check(run, shape, Draw(shape, family));
   }
 }
 
