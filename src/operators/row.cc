@@ -136,11 +136,12 @@ smx_partial_sum SumSpan(const smx_row& row, Span* span) {
   return sum;
 }
 
-// The same of a single tile, whose terms are stored in a buffer if they can be.
-smx_partial_sum SumSpanIntoBuffer(const smx_row& row, float* buffer, Span* span) {
-  StoreStagedTerms(row, span->start, span->end - span->start, buffer, buffer, &span->tile);
+// The same of a single tile, whose terms are stored in a buffer if they can be. There is room for its elements in `tile`, which may be
+// where the terms go.
+smx_partial_sum SumSpanIntoBuffer(const smx_row& row, float* tile, float* terms, Span* span) {
+  StoreStagedTerms(row, span->start, span->end - span->start, tile, terms, &span->tile);
   if (span->tile.hi != span->tile.hi) return SumSpan(row, span);
-  span->terms = buffer;
+  span->terms = terms;
   smx_partial_sum sum = smx_empty_sum;
   smx_partial_sum_add_tile(&sum, &span->tile);
   return sum;
@@ -323,7 +324,9 @@ class Spans {
   void Sum(size_t i) { sums_[i] = SumSpan(row_, Place(i)); }
 
   // Of one tile, whose terms are kept.
-  void SumIntoBuffer(size_t i, float* buffer) { sums_[i] = SumSpanIntoBuffer(row_, buffer, Place(i)); }
+  void SumIntoBuffer(size_t i, float* tile, float* terms) {
+    sums_[i] = SumSpanIntoBuffer(row_, tile, terms, Place(i));
+  }
 
   // Returns whether the row is within the kernels' range.
   bool Fold() {
@@ -433,7 +436,8 @@ bool RunTile(const smx_row& row) {
   Spans spans(row);
   const size_t first = spans.count() - std::min(spans.count(), kMost);
   for (size_t i = 0; i < first; i++) spans.Sum(i);
-  for (size_t i = first; i < spans.count(); i++) spans.SumIntoBuffer(i, terms[i - first]);
+  // Elements have a buffer to themselves as long as there is one: in place, they are read once more, for their maximum.
+  for (size_t i = first; i < spans.count(); i++) spans.SumIntoBuffer(i, terms[kMost - 1], terms[i - first]);
   return spans.Finish();
 }
 
