@@ -166,7 +166,7 @@ Pass<> f32_vaddmask(smx_f32_vaddmask_ukernel_fn* ukernel) {
 
 Pass<Qu8, F32> qu8_f32_vselect(smx_qu8_f32_vselect_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache,
-          [=](size_t n, const uint8_t* x, float* y) { ukernel(n, x, y, y, 0.5f); }};
+          [=](size_t n, const uint8_t* x, float* y) { ukernel(n, x, y, y, y, 0.5f); }};
 }
 
 Pass<> f32_vaddslope(smx_f32_vaddslope_ukernel_fn* ukernel) {

@@ -790,8 +790,8 @@ typedef void smx_f32_qu8_vcvt_ukernel_fn(size_t n, const float* x, uint8_t* y,
 typedef void smx_f32_qs8_vcvt_ukernel_fn(size_t n, const float* x, int8_t* y,
                                          const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_vaddmask_ukernel_fn(size_t n, const float* x, const float* mask, float* y, float scale);
-typedef void smx_qu8_f32_vselect_ukernel_fn(size_t n, const uint8_t* x, const float* logits, float* y,
-                                            float scale);
+typedef void smx_qu8_f32_vselect_ukernel_fn(size_t n, const uint8_t* x, const float* logits,
+                                            const float* next, float* y, float scale);
 typedef void smx_f32_vaddslope_ukernel_fn(size_t n, const float* x, float* y, float scale, float slope,
                                           float first);
 typedef void smx_f32_vsoftcap_ukernel_fn(size_t n, const float* x, float* y, float ratio, float cap);

@@ -122,10 +122,10 @@ KERNELS = [
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", QUANTIZED_MAPS, types=DEQUANTIZED),
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y, " + QUANTIZER, QUANTIZED_MAPS, types=FROM_F32),
-    # What attention makes of its logits, before the exponential: scale * x + mask, scale * x where a boolean is true,
-    # scale * x - slope * |distance|, cap * tanh(ratio * x).
+    # What attention makes of its logits, before the exponential: scale * x + mask, scale * x where a boolean is true (floats at `next` are
+    # asked for meanwhile), scale * x - slope * |distance|, cap * tanh(ratio * x).
     Kernel("vaddmask", "size_t n, const float* x, const float* mask, float* y, float scale", [(64, 1)]),
-    Kernel("vselect", "size_t n, const {x}* x, const float* logits, {y}* y, float scale", [(64, 1)], types=("qu8-f32",)),
+    Kernel("vselect", "size_t n, const {x}* x, const float* logits, const float* next, {y}* y, float scale", [(64, 1)], types=("qu8-f32",)),
     Kernel("vaddslope", "size_t n, const float* x, float* y, float scale, float slope, float first", [(64, 1)]),
     Kernel("vsoftcap", "size_t n, const float* x, float* y, float ratio, float cap", [(64, 1)]),
     # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.

@@ -274,25 +274,30 @@ struct Block {
 
 // What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
 constexpr size_t kMadeElements = 4096;
+constexpr size_t kAhead = 512;  // elements
 
 // n of a mask's elements as floats that are added: of booleans 0 and -inf.
 void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* floats) {
   const smx_microkernels& kernels = op.rows.base.microkernels;
   if (op.options.mask_type != smx_datatype_bool) return op.maker.mask->to_f32(kernels, n, mask, floats);
   std::fill_n(floats, n, 0.0f);
-  kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
+  kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, floats, 0.0f);
 }
 
-// Calls make(n, x, mask, made) for each row, of so many as there is room for, or once for all that follow one another.
+// Calls make(n, x, next, mask, made) for each row, of so many as there is room for, or once for all that follow one another. `next` is where
+// elements are asked for: some ahead of x, as far as there are rows.
 template <class Make>
 void MakeRows(const AttentionSoftmax& op, const char* mask, float* made, Block* block, const Make& make) {
   const size_t longest = block->LongestRow();
-  block->rows = std::min(block->rows, kMadeElements / longest);
+  const size_t all = block->rows;
+  block->rows = std::min(all, kMadeElements / longest);
+  const size_t following = block->growth == 0 ? (all - block->rows) * block->x_stride : 0;
+  const float* const next = block->x + std::min(kAhead, following);
   const bool is_one = block->growth == 0 && block->x_stride == block->n && block->mask_stride == block->n;
   const size_t calls = is_one ? 1 : block->rows;
   for (size_t r = 0; r < calls; r++) {
     make(is_one ? block->rows * block->n : block->RowLength(r), block->x + r * block->x_stride,
-         mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
+         next + r * block->x_stride, mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
   }
 }
 
@@ -303,16 +308,18 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, float* made, Block* 
     MakeMask(op, longest, mask, made);
     block->mask = made;
   } else if (op.options.mask_type == smx_datatype_bool) {
-    MakeRows(op, mask, made, block, [&](size_t n, const float* x, const char* bytes, float* logits) {
-      op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x, logits,
-                                                op.maker.scale);
-    });
+    MakeRows(op, mask, made, block,
+             [&](size_t n, const float* x, const float* next, const char* bytes, float* logits) {
+               op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x, next,
+                                                         logits, op.maker.scale);
+             });
     block->x = made;
     block->x_stride = longest;
   } else {
-    MakeRows(op, mask, made, block, [&](size_t n, const float*, const char* halves, float* floats) {
-      MakeMask(op, n, halves, floats);
-    });
+    MakeRows(op, mask, made, block,
+             [&](size_t n, const float*, const float*, const char* halves, float* floats) {
+               MakeMask(op, n, halves, floats);
+             });
     block->mask = made;
     block->mask_stride = longest;
   }
