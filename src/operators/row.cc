@@ -39,7 +39,7 @@ void Stage(const smx_row& row, size_t start, size_t n, float* tile) {
   Load(row, start, n, tile);
   if (!row.is_shifted && smx_scale_is_direct(&row.scale())) return;
   const smx_staging staging = smx_staging_of(&row.scale(), row.is_shifted, row.shift);
-  for (size_t i = 0; i < n; i++) tile[i] = smx_staged(&staging, tile[i]);
+  smx_stage(row.kernels(), staging, n, tile);
 }
 
 // Whether the output may hold the terms of staged elements up to `end`: not in place, where they are yet to be read again.

@@ -103,7 +103,7 @@ bool RunGroup(const smx_rows& op, const smx_softmax_plan& plan, size_t* start, s
   }
   if (!is_direct) {
     const smx_staging staging = smx_staging_of(&op.scale, false, 0.0f);
-    for (size_t i = 0; i < rows * op.channels; i++) staged[i] = smx_staged(&staging, staged[i]);
+    smx_stage(op.base.microkernels, staging, rows * op.channels, staged);
   }
   size_t done = 0;
   RunKernel(op, plan, rows, stages_input ? staged : reinterpret_cast<const float*>(x),

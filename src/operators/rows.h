@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <algorithm>
+
 #include "src/operators/operator.h"
 #include "src/operators/scale.h"
 #include "src/operators/types.h"
@@ -52,6 +54,14 @@ struct smx_rows_quantization {
 // Whether every row of floats begins where vectors can be written past the caches. Of several strides the bits are in `strides`.
 inline bool smx_are_aligned_rows(const void* y, size_t strides) {
   return (reinterpret_cast<uintptr_t>(y) / sizeof(float) | strides) % SMX_LANES == 0;
+}
+
+// What kernels take in place of n elements, in their place. The products are those that log-softmax begins with, less nothing.
+static inline void smx_stage(const smx_microkernels& kernels, smx_staging staging, size_t n, float* x) {
+  const smx_f32_logarithm product = {1.0f, staging.shift, staging.factor, 0.0f, 0.0f};
+  kernels.f32_vsubextc(n, x, x, &product);
+  if (staging.least == -INFINITY) return;
+  for (size_t i = 0; i < n; i++) x[i] = std::max(x[i], staging.least);
 }
 
 extern "C" {
