@@ -264,7 +264,7 @@ MUTATIONS = [
     Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),
     Mutation("sign of the scale dropped", "src/operators/scale.h", "scale->direction * scale->power", "scale->power", SCALE),
-    Mutation("last staged element not scaled", PASSES, "staging, rows * op.channels, staged", "staging, rows * op.channels - 1, staged", SCALE),
+    Mutation("last staged element not scaled", PASSES, "0.0f), n, staged + to", "0.0f), n - (n > 1), staged + to", SCALE),
     Mutation("shift of a piece not scaled", ROW_SUM, "(shift - term_shift) * magnitude", "(shift - term_shift)", SCALE, "*OfPieces*"),
     Mutation("scale forgotten by logarithms", ROW, "return smx_f32_logarithm_of(scale, logarithm.max", "return smx_f32_logarithm_of(1.0f, logarithm.max", SCALE, "*OfAPowerOfTwo*"),
     # The gate of a mixture of experts.

@@ -99,11 +99,10 @@ bool RunGroup(const smx_rows& op, const smx_softmax_plan& plan, size_t* start, s
   if (stages_input) {
     ConvertRows(rows, op.channels, op.input_stride, [&](size_t n, size_t from, size_t to) {
       types.to_f32(op.base.microkernels, n, x + from * types.input_bytes, staged + to);
+      if (!is_direct) {
+        smx_stage(op.base.microkernels, smx_staging_of(&op.scale, false, 0.0f), n, staged + to);
+      }
     });
-  }
-  if (!is_direct) {
-    const smx_staging staging = smx_staging_of(&op.scale, false, 0.0f);
-    smx_stage(op.base.microkernels, staging, rows * op.channels, staged);
   }
   size_t done = 0;
   RunKernel(op, plan, rows, stages_input ? staged : reinterpret_cast<const float*>(x),
