@@ -295,7 +295,7 @@ MUTATIONS = [
     Mutation("column left out between strips", ALL_AXES, "          end - first,\n", "          end - first - (end < shape.inner),\n", AXIS, "*AnyNumberOfColumns*"),
     Mutation("stride of the output's steps not used", LONG_COLUMNS, "op_.shape.output.axis);", "op_.shape.input.axis);", AXIS, "*LeavesGaps*"),
     Mutation("groups of a matrix taken for a panel's", LONG_COLUMNS, "in_panel ? group_stride_ : SMX_PANEL", "group_stride_", AXIS, "*LogSoftmaxOfMany*"),
-    Mutation("logarithms of columns under no reference", "src/kernels/raddlanes-columns.cc.j2", 'isa.mul("reference", isa.set1("8.0f"))', 'isa.mul("reference", isa.set1("7.0f"))', AXIS, "*LogSoftmaxOfMany*"),
+    Mutation("logarithms of columns of another maximum", "src/kernels/raddlanes-columns.cc.j2", 'isa.load("sums->max + c")', 'isa.load("sums->reference + c")', AXIS, "*LogSoftmaxOfMany*"),
     Mutation("split rows one too few", PASSES, "for (size_t i = spread_rows; i < op.batch_size; i++)", "for (size_t i = spread_rows; i + 1 < op.batch_size; i++)", SOFTMAX, "*BitsOfSplitRows*"),
     Mutation("split rows counted from the row before", PLANNER, "shape.rows % threads : 0", "(shape.rows - 1) % threads : 0", PLAN),
     Mutation("task of rows ends one early", PASSES, "RunRows(op, plan, start, start + count);", "RunRows(op, plan, start, start + count - 1);", SOFTMAX, "*BitsOfBatches*"),
