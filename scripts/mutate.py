@@ -344,6 +344,7 @@ MUTATIONS = [
     Mutation("logits that f32-raddstoreextexp makes ahead not taken", SUM, "    logits = next_logits;\n", "", KERNELS, "*TakesLogits*"),
     Mutation("queries of a head taken to be as far apart as heads", ATTENTION, "*stride = is_head ? strides.query : strides.head;", "*stride = strides.head;", ATTENTION_TEST),
     Mutation("mask of -inf does not leave NaN out", ADD_MASK, "isa.masked_fma(", "isa.fma(", LOGITS_TEST),
+    Mutation("row of f32-softmax left NaN by what a mask hides", SEVERAL_ROWS, "has_nan && mask != nullptr && r < count", "has_nan && mask == nullptr && r < count", ROWS, "Masked*"),
     Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
     Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.sub("width", "width")) }};', LOGITS_TEST),
     Mutation("overflowing size accepted", "src/operators/layout.h", "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),

@@ -75,7 +75,7 @@ KERNELS = [
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, MAPS),
     Kernel("vstreamextexp", "size_t n, const {x}* x, {y}* y, " + SCALING, NARROW_MAPS, types=MAPPED),
     # One exponential an element: store the terms of the sum, then multiply them by its reciprocal.
-    # Where a mask is not NULL, of scale * x + mask, and then y is not x.
+    # Where a mask is not NULL, of scale * x + mask, and then y is not x; if the sum is NaN, so may be an element that the mask hides.
     Kernel("raddstoreextexp", f"size_t n, const float* x, size_t following, const float* mask, float scale, float* y, struct smx_f32_extended* sum, {EXPONENTIAL}", SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.

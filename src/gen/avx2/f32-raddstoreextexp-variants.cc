@@ -1206,9 +1206,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
       const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-      const __m256 logit = _mm256_fmadd_ps(
-          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-      max[0][0] = _mm256_max_ps(max[0][0], logit);
+      const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm256_max_ps(logit, max[0][0]);
       _mm256_storeu_ps(logits + i + 0, logit);
     } else {
       max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
@@ -1216,9 +1215,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
       const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-      const __m256 logit = _mm256_fmadd_ps(
-          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-      max[0][1] = _mm256_max_ps(max[0][1], logit);
+      const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm256_max_ps(logit, max[0][1]);
       _mm256_storeu_ps(logits + i + 8, logit);
     } else {
       max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
@@ -1226,9 +1224,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
       const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-      const __m256 logit = _mm256_fmadd_ps(
-          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-      max[0][0] = _mm256_max_ps(max[0][0], logit);
+      const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm256_max_ps(logit, max[0][0]);
       _mm256_storeu_ps(logits + i + 16, logit);
     } else {
       max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
@@ -1236,9 +1233,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
       const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-      const __m256 logit = _mm256_fmadd_ps(
-          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-      max[0][1] = _mm256_max_ps(max[0][1], logit);
+      const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm256_max_ps(logit, max[0][1]);
       _mm256_storeu_ps(logits + i + 24, logit);
     } else {
       max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
@@ -1428,9 +1424,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
@@ -1438,9 +1433,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
@@ -1448,9 +1442,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
@@ -1458,9 +1451,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
@@ -1538,9 +1530,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 32, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
@@ -1548,9 +1539,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 40, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
@@ -1558,9 +1548,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 48, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
@@ -1568,9 +1557,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 56, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));
@@ -1648,9 +1636,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 64);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 64);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 64, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1088));
@@ -1658,9 +1645,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 72);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 72);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 72, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1096));
@@ -1668,9 +1654,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 80);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 80);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 80, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1104));
@@ -1678,9 +1663,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 88);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 88);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 88, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1112));
@@ -1758,9 +1742,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 96);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 96);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 96, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1120));
@@ -1768,9 +1751,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 104);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 104);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 104, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1128));
@@ -1778,9 +1760,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 112);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 112);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 112, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1136));
@@ -1788,9 +1769,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 120);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 120);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 120, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1144));
@@ -1984,9 +1964,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
@@ -1994,9 +1973,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
@@ -2004,9 +1982,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
@@ -2014,9 +1991,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
@@ -2094,9 +2070,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1024, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
@@ -2104,9 +2079,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1032, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
@@ -2114,9 +2088,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1040, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
@@ -2124,9 +2097,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1048, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
@@ -2324,9 +2296,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2048));
@@ -2334,9 +2305,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2056));
@@ -2344,9 +2314,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2064));
@@ -2354,9 +2323,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2072));
@@ -2434,9 +2402,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1024, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3072));
@@ -2444,9 +2411,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1032, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3080));
@@ -2454,9 +2420,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1040, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3088));
@@ -2464,9 +2429,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1048, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3096));
@@ -2544,9 +2508,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 32, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2080));
@@ -2554,9 +2517,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 40, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2088));
@@ -2564,9 +2526,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 48, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 2096));
@@ -2574,9 +2535,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 56, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 2104));
@@ -2654,9 +2614,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1056);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1056);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1056, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3104));
@@ -2664,9 +2623,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1064);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1064);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1064, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3112));
@@ -2674,9 +2632,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1072);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1072);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1072, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 3120));
@@ -2684,9 +2641,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1080);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1080);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1080, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 3128));
@@ -2888,9 +2844,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4096));
@@ -2898,9 +2853,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4104));
@@ -2908,9 +2862,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 4112));
@@ -2918,9 +2871,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 4120));
@@ -2998,9 +2950,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1024);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1024);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1024, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5120));
@@ -3008,9 +2959,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1032);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1032);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1032, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5128));
@@ -3018,9 +2968,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1040);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1040);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][0] = _mm256_max_ps(max[1][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm256_max_ps(logit, max[1][0]);
         _mm256_storeu_ps(logits + i + 1040, logit);
       } else {
         max[1][0] = _mm256_max_ps(max[1][0], _mm256_loadu_ps(x + i + 5136));
@@ -3028,9 +2977,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 1048);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 1048);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[1][1] = _mm256_max_ps(max[1][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm256_max_ps(logit, max[1][1]);
         _mm256_storeu_ps(logits + i + 1048, logit);
       } else {
         max[1][1] = _mm256_max_ps(max[1][1], _mm256_loadu_ps(x + i + 5144));
@@ -3108,9 +3056,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2048);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 2048);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[2][0] = _mm256_max_ps(max[2][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[2][0] = _mm256_max_ps(logit, max[2][0]);
         _mm256_storeu_ps(logits + i + 2048, logit);
       } else {
         max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6144));
@@ -3118,9 +3065,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2056);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 2056);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[2][1] = _mm256_max_ps(max[2][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[2][1] = _mm256_max_ps(logit, max[2][1]);
         _mm256_storeu_ps(logits + i + 2056, logit);
       } else {
         max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6152));
@@ -3128,9 +3074,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2064);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 2064);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[2][0] = _mm256_max_ps(max[2][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[2][0] = _mm256_max_ps(logit, max[2][0]);
         _mm256_storeu_ps(logits + i + 2064, logit);
       } else {
         max[2][0] = _mm256_max_ps(max[2][0], _mm256_loadu_ps(x + i + 6160));
@@ -3138,9 +3083,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 2072);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 2072);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[2][1] = _mm256_max_ps(max[2][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[2][1] = _mm256_max_ps(logit, max[2][1]);
         _mm256_storeu_ps(logits + i + 2072, logit);
       } else {
         max[2][1] = _mm256_max_ps(max[2][1], _mm256_loadu_ps(x + i + 6168));
@@ -3218,9 +3162,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3072);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 3072);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[3][0] = _mm256_max_ps(max[3][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[3][0] = _mm256_max_ps(logit, max[3][0]);
         _mm256_storeu_ps(logits + i + 3072, logit);
       } else {
         max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7168));
@@ -3228,9 +3171,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3080);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 3080);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[3][1] = _mm256_max_ps(max[3][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[3][1] = _mm256_max_ps(logit, max[3][1]);
         _mm256_storeu_ps(logits + i + 3080, logit);
       } else {
         max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7176));
@@ -3238,9 +3180,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3088);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 3088);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[3][0] = _mm256_max_ps(max[3][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[3][0] = _mm256_max_ps(logit, max[3][0]);
         _mm256_storeu_ps(logits + i + 3088, logit);
       } else {
         max[3][0] = _mm256_max_ps(max[3][0], _mm256_loadu_ps(x + i + 7184));
@@ -3248,9 +3189,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 3096);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 3096);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[3][1] = _mm256_max_ps(max[3][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[3][1] = _mm256_max_ps(logit, max[3][1]);
         _mm256_storeu_ps(logits + i + 3096, logit);
       } else {
         max[3][1] = _mm256_max_ps(max[3][1], _mm256_loadu_ps(x + i + 7192));

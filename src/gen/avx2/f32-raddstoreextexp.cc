@@ -515,9 +515,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1024));
@@ -525,9 +524,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1032));
@@ -535,9 +533,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1040));
@@ -545,9 +542,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1048));
@@ -625,9 +621,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 32, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1056));
@@ -635,9 +630,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 40, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1064));
@@ -645,9 +639,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][0] = _mm256_max_ps(max[0][0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm256_max_ps(logit, max[0][0]);
         _mm256_storeu_ps(logits + i + 48, logit);
       } else {
         max[0][0] = _mm256_max_ps(max[0][0], _mm256_loadu_ps(x + i + 1072));
@@ -655,9 +648,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        max[0][1] = _mm256_max_ps(max[0][1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm256_max_ps(logit, max[0][1]);
         _mm256_storeu_ps(logits + i + 56, logit);
       } else {
         max[0][1] = _mm256_max_ps(max[0][1], _mm256_loadu_ps(x + i + 1080));

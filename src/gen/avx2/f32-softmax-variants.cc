@@ -547,33 +547,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 0, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 8, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 16, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 24, logit);
         }
 
@@ -651,33 +647,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 32, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 40, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 48, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 56, logit);
         }
 
@@ -756,33 +748,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       }
 
@@ -1528,33 +1516,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 0, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 8, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 16, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 24, logit);
         }
 
@@ -1632,33 +1616,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 32);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 32);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 32, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 40);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 40);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 40, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 48);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 48);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 48, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 56);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 56);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 56, logit);
         }
 
@@ -1736,33 +1716,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 64);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 64);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 64, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 72);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 72);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 72, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 80);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 80);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 80, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 88);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 88);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 88, logit);
         }
 
@@ -1840,33 +1816,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 96);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 96);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 96, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 104);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 104);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 104, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 112);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 112);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[0] = _mm256_max_ps(row_max[0], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm256_max_ps(logit, row_max[0]);
           _mm256_storeu_ps(logits + i + 112, logit);
         }
         {
           const __m256 x0 = _mm256_loadu_ps(unmasked + i + 120);
           const __m256 b0 = _mm256_loadu_ps(mask + i + 120);
-          const __m256 logit = _mm256_fmadd_ps(
-              vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-          row_max[1] = _mm256_max_ps(row_max[1], logit);
+          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm256_max_ps(logit, row_max[1]);
           _mm256_storeu_ps(logits + i + 120, logit);
         }
 
@@ -1945,33 +1917,29 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 0);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
         _mm256_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 8);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
         _mm256_storeu_ps(logits + i + 8, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 16);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[0] = _mm256_max_ps(row_max[0], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
         _mm256_storeu_ps(logits + i + 16, logit);
       }
       {
         const __m256 x0 = _mm256_loadu_ps(unmasked + i + 24);
         const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-        const __m256 logit = _mm256_fmadd_ps(
-            vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-        row_max[1] = _mm256_max_ps(row_max[1], logit);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
         _mm256_storeu_ps(logits + i + 24, logit);
       }
 
@@ -3156,8 +3124,18 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -3167,7 +3145,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -3322,8 +3300,18 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -3333,7 +3321,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -3488,8 +3476,18 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_128(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                         y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -3499,7 +3497,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -3654,8 +3652,18 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -3665,7 +3673,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }

@@ -756,9 +756,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm512_max_ps(logit, max[0][0]);
       _mm512_storeu_ps(logits + i + 0, logit);
     } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
@@ -766,9 +765,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm512_max_ps(logit, max[0][1]);
       _mm512_storeu_ps(logits + i + 16, logit);
     } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
@@ -929,9 +927,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
@@ -939,9 +936,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
@@ -949,9 +945,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 32, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
@@ -959,9 +954,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 48, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
@@ -1041,9 +1035,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 64, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1088));
@@ -1051,9 +1044,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 80);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 80);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 80, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1104));
@@ -1061,9 +1053,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 96);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 96);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 96, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1120));
@@ -1071,9 +1062,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 112);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 112);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 112, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1136));
@@ -1266,9 +1256,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm512_max_ps(logit, max[0][0]);
       _mm512_storeu_ps(logits + i + 0, logit);
     } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
@@ -1276,9 +1265,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm512_max_ps(logit, max[0][1]);
       _mm512_storeu_ps(logits + i + 16, logit);
     } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
@@ -1286,9 +1274,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[1][0] = _mm512_max_ps(max[1][0], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[1][0] = _mm512_max_ps(logit, max[1][0]);
       _mm512_storeu_ps(logits + i + 1024, logit);
     } else {
       max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
@@ -1296,9 +1283,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[1][1] = _mm512_max_ps(max[1][1], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[1][1] = _mm512_max_ps(logit, max[1][1]);
       _mm512_storeu_ps(logits + i + 1040, logit);
     } else {
       max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
@@ -1493,9 +1479,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2048));
@@ -1503,9 +1488,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2064));
@@ -1513,9 +1497,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm512_max_ps(logit, max[1][0]);
         _mm512_storeu_ps(logits + i + 1024, logit);
       } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3072));
@@ -1523,9 +1506,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm512_max_ps(logit, max[1][1]);
         _mm512_storeu_ps(logits + i + 1040, logit);
       } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3088));
@@ -1605,9 +1587,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 32, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 2080));
@@ -1615,9 +1596,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 48, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 2096));
@@ -1625,9 +1605,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1056);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1056);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm512_max_ps(logit, max[1][0]);
         _mm512_storeu_ps(logits + i + 1056, logit);
       } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 3104));
@@ -1635,9 +1614,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1072);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1072);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm512_max_ps(logit, max[1][1]);
         _mm512_storeu_ps(logits + i + 1072, logit);
       } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 3120));
@@ -1837,9 +1815,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][0] = _mm512_max_ps(max[0][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][0] = _mm512_max_ps(logit, max[0][0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       } else {
         max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 4096));
@@ -1847,9 +1824,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[0][1] = _mm512_max_ps(max[0][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[0][1] = _mm512_max_ps(logit, max[0][1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       } else {
         max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 4112));
@@ -1857,9 +1833,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1024);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1024);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][0] = _mm512_max_ps(max[1][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][0] = _mm512_max_ps(logit, max[1][0]);
         _mm512_storeu_ps(logits + i + 1024, logit);
       } else {
         max[1][0] = _mm512_max_ps(max[1][0], _mm512_loadu_ps(x + i + 5120));
@@ -1867,9 +1842,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 1040);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 1040);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[1][1] = _mm512_max_ps(max[1][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[1][1] = _mm512_max_ps(logit, max[1][1]);
         _mm512_storeu_ps(logits + i + 1040, logit);
       } else {
         max[1][1] = _mm512_max_ps(max[1][1], _mm512_loadu_ps(x + i + 5136));
@@ -1949,9 +1923,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2048);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 2048);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[2][0] = _mm512_max_ps(max[2][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[2][0] = _mm512_max_ps(logit, max[2][0]);
         _mm512_storeu_ps(logits + i + 2048, logit);
       } else {
         max[2][0] = _mm512_max_ps(max[2][0], _mm512_loadu_ps(x + i + 6144));
@@ -1959,9 +1932,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 2064);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 2064);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[2][1] = _mm512_max_ps(max[2][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[2][1] = _mm512_max_ps(logit, max[2][1]);
         _mm512_storeu_ps(logits + i + 2064, logit);
       } else {
         max[2][1] = _mm512_max_ps(max[2][1], _mm512_loadu_ps(x + i + 6160));
@@ -1969,9 +1941,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3072);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 3072);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[3][0] = _mm512_max_ps(max[3][0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[3][0] = _mm512_max_ps(logit, max[3][0]);
         _mm512_storeu_ps(logits + i + 3072, logit);
       } else {
         max[3][0] = _mm512_max_ps(max[3][0], _mm512_loadu_ps(x + i + 7168));
@@ -1979,9 +1950,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 3088);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 3088);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        max[3][1] = _mm512_max_ps(max[3][1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        max[3][1] = _mm512_max_ps(logit, max[3][1]);
         _mm512_storeu_ps(logits + i + 3088, logit);
       } else {
         max[3][1] = _mm512_max_ps(max[3][1], _mm512_loadu_ps(x + i + 7184));

@@ -364,9 +364,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm512_max_ps(logit, max[0][0]);
       _mm512_storeu_ps(logits + i + 0, logit);
     } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
@@ -374,9 +373,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm512_max_ps(logit, max[0][1]);
       _mm512_storeu_ps(logits + i + 16, logit);
     } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
@@ -384,9 +382,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][0] = _mm512_max_ps(max[0][0], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][0] = _mm512_max_ps(logit, max[0][0]);
       _mm512_storeu_ps(logits + i + 32, logit);
     } else {
       max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
@@ -394,9 +391,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
       const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-      const __m512 logit = _mm512_mask3_fmadd_ps(
-          vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-      max[0][1] = _mm512_max_ps(max[0][1], logit);
+      const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+      max[0][1] = _mm512_max_ps(logit, max[0][1]);
       _mm512_storeu_ps(logits + i + 48, logit);
     } else {
       max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));

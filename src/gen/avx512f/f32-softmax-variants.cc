@@ -400,33 +400,29 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 32, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 48, logit);
       }
 
@@ -502,17 +498,15 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
 
@@ -968,33 +962,29 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[0] = _mm512_max_ps(row_max[0], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
           _mm512_storeu_ps(logits + i + 0, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[1] = _mm512_max_ps(row_max[1], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
           _mm512_storeu_ps(logits + i + 16, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[0] = _mm512_max_ps(row_max[0], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
           _mm512_storeu_ps(logits + i + 32, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[1] = _mm512_max_ps(row_max[1], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
           _mm512_storeu_ps(logits + i + 48, logit);
         }
 
@@ -1076,33 +1066,29 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 64);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 64);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[0] = _mm512_max_ps(row_max[0], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
           _mm512_storeu_ps(logits + i + 64, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 80);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 80);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[1] = _mm512_max_ps(row_max[1], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
           _mm512_storeu_ps(logits + i + 80, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 96);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 96);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[0] = _mm512_max_ps(row_max[0], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
           _mm512_storeu_ps(logits + i + 96, logit);
         }
         {
           const __m512 x0 = _mm512_loadu_ps(unmasked + i + 112);
           const __m512 b0 = _mm512_loadu_ps(mask + i + 112);
-          const __m512 logit = _mm512_mask3_fmadd_ps(
-              vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-          row_max[1] = _mm512_max_ps(row_max[1], logit);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
           _mm512_storeu_ps(logits + i + 112, logit);
         }
 
@@ -1179,17 +1165,15 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
 
@@ -1484,17 +1468,15 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
 
@@ -2404,8 +2386,18 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -2415,7 +2407,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -2584,8 +2576,18 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -2595,7 +2597,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -2764,8 +2766,18 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_128(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                         y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -2775,7 +2787,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -2944,8 +2956,18 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_32(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -2955,7 +2977,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }

@@ -400,33 +400,29 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 32, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 48, logit);
       }
 
@@ -502,17 +498,15 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[0] = _mm512_max_ps(row_max[0], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
         _mm512_storeu_ps(logits + i + 0, logit);
       }
       {
         const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
         const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_mask3_fmadd_ps(
-            vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-        row_max[1] = _mm512_max_ps(row_max[1], logit);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
         _mm512_storeu_ps(logits + i + 16, logit);
       }
 
@@ -986,8 +980,18 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        _mm_sfence();
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         if (streams) {
           scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
@@ -997,7 +1001,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                             y_stride, row_hi, row_lo);
         }
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }

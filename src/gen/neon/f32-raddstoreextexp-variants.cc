@@ -2075,11 +2075,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -2087,11 +2084,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -2099,11 +2093,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -2111,11 +2102,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -2123,11 +2111,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -2135,11 +2120,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -2147,11 +2129,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -2159,11 +2138,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
@@ -2303,11 +2279,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
@@ -2315,11 +2288,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
@@ -2327,11 +2297,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
@@ -2339,11 +2306,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
@@ -2351,11 +2315,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
@@ -2363,11 +2324,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
@@ -2375,11 +2333,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
@@ -2387,11 +2342,8 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
@@ -2648,11 +2600,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -2660,11 +2609,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -2672,11 +2618,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -2684,11 +2627,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -2696,11 +2636,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -2708,11 +2645,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -2720,11 +2654,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -2732,11 +2663,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
@@ -2876,11 +2804,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
@@ -2888,11 +2813,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
@@ -2900,11 +2822,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
@@ -2912,11 +2831,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
@@ -2924,11 +2840,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
@@ -2936,11 +2849,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
@@ -2948,11 +2858,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
@@ -2960,11 +2867,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
@@ -3104,11 +3008,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
         const float32x4_t b0 = vld1q_f32(mask + i + 64);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 64, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
@@ -3116,11 +3017,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
         const float32x4_t b0 = vld1q_f32(mask + i + 68);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 68, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
@@ -3128,11 +3026,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
         const float32x4_t b0 = vld1q_f32(mask + i + 72);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 72, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
@@ -3140,11 +3035,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
         const float32x4_t b0 = vld1q_f32(mask + i + 76);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 76, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
@@ -3152,11 +3044,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
         const float32x4_t b0 = vld1q_f32(mask + i + 80);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 80, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
@@ -3164,11 +3053,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
         const float32x4_t b0 = vld1q_f32(mask + i + 84);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 84, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
@@ -3176,11 +3062,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
         const float32x4_t b0 = vld1q_f32(mask + i + 88);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 88, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
@@ -3188,11 +3071,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
         const float32x4_t b0 = vld1q_f32(mask + i + 92);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 92, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
@@ -3332,11 +3212,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
         const float32x4_t b0 = vld1q_f32(mask + i + 96);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 96, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
@@ -3344,11 +3221,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
         const float32x4_t b0 = vld1q_f32(mask + i + 100);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 100, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
@@ -3356,11 +3230,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
         const float32x4_t b0 = vld1q_f32(mask + i + 104);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 104, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
@@ -3368,11 +3239,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
         const float32x4_t b0 = vld1q_f32(mask + i + 108);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 108, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
@@ -3380,11 +3248,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
         const float32x4_t b0 = vld1q_f32(mask + i + 112);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 112, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
@@ -3392,11 +3257,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
         const float32x4_t b0 = vld1q_f32(mask + i + 116);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 116, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
@@ -3404,11 +3266,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
         const float32x4_t b0 = vld1q_f32(mask + i + 120);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 120, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
@@ -3416,11 +3275,8 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
         const float32x4_t b0 = vld1q_f32(mask + i + 124);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 124, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
@@ -3680,11 +3536,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
@@ -3692,11 +3545,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
@@ -3704,11 +3554,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
@@ -3716,11 +3563,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
@@ -3728,11 +3572,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
@@ -3740,11 +3581,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
@@ -3752,11 +3590,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
@@ -3764,11 +3599,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
@@ -3908,11 +3740,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
@@ -3920,11 +3749,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
@@ -3932,11 +3758,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
@@ -3944,11 +3767,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
@@ -3956,11 +3776,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
@@ -3968,11 +3785,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
@@ -3980,11 +3794,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
@@ -3992,11 +3803,8 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
@@ -4264,11 +4072,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
@@ -4276,11 +4081,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
@@ -4288,11 +4090,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
@@ -4300,11 +4099,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
@@ -4312,11 +4108,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
@@ -4324,11 +4117,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
@@ -4336,11 +4126,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
@@ -4348,11 +4135,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
@@ -4492,11 +4276,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
@@ -4504,11 +4285,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
@@ -4516,11 +4294,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
@@ -4528,11 +4303,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
@@ -4540,11 +4312,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
@@ -4552,11 +4321,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
@@ -4564,11 +4330,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
@@ -4576,11 +4339,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
@@ -4720,11 +4480,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
@@ -4732,11 +4489,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
@@ -4744,11 +4498,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
@@ -4756,11 +4507,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
@@ -4768,11 +4516,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
@@ -4780,11 +4525,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
@@ -4792,11 +4534,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
@@ -4804,11 +4543,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
@@ -4948,11 +4684,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
         const float32x4_t b0 = vld1q_f32(mask + i + 1056);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1056, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
@@ -4960,11 +4693,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1060);
         const float32x4_t b0 = vld1q_f32(mask + i + 1060);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1060, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
@@ -4972,11 +4702,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1064);
         const float32x4_t b0 = vld1q_f32(mask + i + 1064);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1064, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
@@ -4984,11 +4711,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1068);
         const float32x4_t b0 = vld1q_f32(mask + i + 1068);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1068, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
@@ -4996,11 +4720,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1072);
         const float32x4_t b0 = vld1q_f32(mask + i + 1072);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1072, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
@@ -5008,11 +4729,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1076);
         const float32x4_t b0 = vld1q_f32(mask + i + 1076);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1076, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
@@ -5020,11 +4738,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1080);
         const float32x4_t b0 = vld1q_f32(mask + i + 1080);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1080, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
@@ -5032,11 +4747,8 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1084);
         const float32x4_t b0 = vld1q_f32(mask + i + 1084);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1084, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
@@ -5308,11 +5020,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
@@ -5320,11 +5029,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
@@ -5332,11 +5038,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
@@ -5344,11 +5047,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
@@ -5356,11 +5056,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
@@ -5368,11 +5065,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
@@ -5380,11 +5074,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][0] = vmaxq_f32(max[0][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][0] = vmaxq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
@@ -5392,11 +5083,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[0][1] = vmaxq_f32(max[0][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[0][1] = vmaxq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
@@ -5536,11 +5224,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
@@ -5548,11 +5233,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
@@ -5560,11 +5242,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
@@ -5572,11 +5251,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
@@ -5584,11 +5260,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
@@ -5596,11 +5269,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
@@ -5608,11 +5278,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][0] = vmaxq_f32(max[1][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][0] = vmaxq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
@@ -5620,11 +5287,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[1][1] = vmaxq_f32(max[1][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[1][1] = vmaxq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
@@ -5764,11 +5428,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
         const float32x4_t b0 = vld1q_f32(mask + i + 2048);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][0] = vmaxq_f32(max[2][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][0] = vmaxq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2048, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
@@ -5776,11 +5437,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2052);
         const float32x4_t b0 = vld1q_f32(mask + i + 2052);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][1] = vmaxq_f32(max[2][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][1] = vmaxq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2052, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
@@ -5788,11 +5446,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2056);
         const float32x4_t b0 = vld1q_f32(mask + i + 2056);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][0] = vmaxq_f32(max[2][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][0] = vmaxq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2056, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
@@ -5800,11 +5455,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2060);
         const float32x4_t b0 = vld1q_f32(mask + i + 2060);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][1] = vmaxq_f32(max[2][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][1] = vmaxq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2060, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
@@ -5812,11 +5464,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2064);
         const float32x4_t b0 = vld1q_f32(mask + i + 2064);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][0] = vmaxq_f32(max[2][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][0] = vmaxq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2064, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
@@ -5824,11 +5473,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2068);
         const float32x4_t b0 = vld1q_f32(mask + i + 2068);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][1] = vmaxq_f32(max[2][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][1] = vmaxq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2068, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
@@ -5836,11 +5482,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2072);
         const float32x4_t b0 = vld1q_f32(mask + i + 2072);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][0] = vmaxq_f32(max[2][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][0] = vmaxq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2072, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
@@ -5848,11 +5491,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2076);
         const float32x4_t b0 = vld1q_f32(mask + i + 2076);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[2][1] = vmaxq_f32(max[2][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[2][1] = vmaxq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2076, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
@@ -5992,11 +5632,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
         const float32x4_t b0 = vld1q_f32(mask + i + 3072);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][0] = vmaxq_f32(max[3][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][0] = vmaxq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3072, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
@@ -6004,11 +5641,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3076);
         const float32x4_t b0 = vld1q_f32(mask + i + 3076);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][1] = vmaxq_f32(max[3][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][1] = vmaxq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3076, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
@@ -6016,11 +5650,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3080);
         const float32x4_t b0 = vld1q_f32(mask + i + 3080);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][0] = vmaxq_f32(max[3][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][0] = vmaxq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3080, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
@@ -6028,11 +5659,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3084);
         const float32x4_t b0 = vld1q_f32(mask + i + 3084);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][1] = vmaxq_f32(max[3][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][1] = vmaxq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3084, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
@@ -6040,11 +5668,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3088);
         const float32x4_t b0 = vld1q_f32(mask + i + 3088);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][0] = vmaxq_f32(max[3][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][0] = vmaxq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3088, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
@@ -6052,11 +5677,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3092);
         const float32x4_t b0 = vld1q_f32(mask + i + 3092);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][1] = vmaxq_f32(max[3][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][1] = vmaxq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3092, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
@@ -6064,11 +5686,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3096);
         const float32x4_t b0 = vld1q_f32(mask + i + 3096);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][0] = vmaxq_f32(max[3][0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][0] = vmaxq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3096, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
@@ -6076,11 +5695,8 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
       if constexpr (kMasks) {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3100);
         const float32x4_t b0 = vld1q_f32(mask + i + 3100);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        max[3][1] = vmaxq_f32(max[3][1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        max[3][1] = vmaxq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3100, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));

@@ -546,10 +546,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
       const float32x4_t b0 = vld1q_f32(mask + i + 0);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][0] = vmaxq_f32(max[0][0], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][0] = vmaxq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 0, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -557,10 +555,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
       const float32x4_t b0 = vld1q_f32(mask + i + 4);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][1] = vmaxq_f32(max[0][1], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][1] = vmaxq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 4, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -568,10 +564,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
       const float32x4_t b0 = vld1q_f32(mask + i + 8);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][0] = vmaxq_f32(max[0][0], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][0] = vmaxq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 8, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -579,10 +573,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
       const float32x4_t b0 = vld1q_f32(mask + i + 12);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][1] = vmaxq_f32(max[0][1], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][1] = vmaxq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 12, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -590,10 +582,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
       const float32x4_t b0 = vld1q_f32(mask + i + 16);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][0] = vmaxq_f32(max[0][0], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][0] = vmaxq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 16, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -601,10 +591,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
       const float32x4_t b0 = vld1q_f32(mask + i + 20);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][1] = vmaxq_f32(max[0][1], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][1] = vmaxq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 20, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -612,10 +600,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
       const float32x4_t b0 = vld1q_f32(mask + i + 24);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][0] = vmaxq_f32(max[0][0], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][0] = vmaxq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 24, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -623,10 +609,8 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
     if constexpr (kMasks) {
       const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
       const float32x4_t b0 = vld1q_f32(mask + i + 28);
-      const float32x4_t logit = vfmaq_f32(
-          b0, vscale,
-          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-      max[0][1] = vmaxq_f32(max[0][1], logit);
+      const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+      max[0][1] = vmaxq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 28, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));

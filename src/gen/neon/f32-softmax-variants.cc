@@ -838,81 +838,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
           const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 0, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
           const float32x4_t b0 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 4, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
           const float32x4_t b0 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 8, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
           const float32x4_t b0 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 12, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
           const float32x4_t b0 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 16, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
           const float32x4_t b0 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 20, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
           const float32x4_t b0 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 24, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
           const float32x4_t b0 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 28, logit);
         }
 
@@ -1052,81 +1028,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
           const float32x4_t b0 = vld1q_f32(mask + i + 32);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 32, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
           const float32x4_t b0 = vld1q_f32(mask + i + 36);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 36, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
           const float32x4_t b0 = vld1q_f32(mask + i + 40);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 40, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
           const float32x4_t b0 = vld1q_f32(mask + i + 44);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 44, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
           const float32x4_t b0 = vld1q_f32(mask + i + 48);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 48, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
           const float32x4_t b0 = vld1q_f32(mask + i + 52);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 52, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
           const float32x4_t b0 = vld1q_f32(mask + i + 56);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 56, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
           const float32x4_t b0 = vld1q_f32(mask + i + 60);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 60, logit);
         }
 
@@ -1267,81 +1219,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 0, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 4, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 8, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 12, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 16, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 20, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 24, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 28, logit);
       }
 
@@ -2655,81 +2583,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
           const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 0, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
           const float32x4_t b0 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 4, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
           const float32x4_t b0 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 8, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
           const float32x4_t b0 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 12, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
           const float32x4_t b0 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 16, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
           const float32x4_t b0 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 20, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
           const float32x4_t b0 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 24, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
           const float32x4_t b0 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 28, logit);
         }
 
@@ -2869,81 +2773,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
           const float32x4_t b0 = vld1q_f32(mask + i + 32);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 32, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
           const float32x4_t b0 = vld1q_f32(mask + i + 36);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 36, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
           const float32x4_t b0 = vld1q_f32(mask + i + 40);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 40, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
           const float32x4_t b0 = vld1q_f32(mask + i + 44);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 44, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
           const float32x4_t b0 = vld1q_f32(mask + i + 48);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 48, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
           const float32x4_t b0 = vld1q_f32(mask + i + 52);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 52, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
           const float32x4_t b0 = vld1q_f32(mask + i + 56);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 56, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
           const float32x4_t b0 = vld1q_f32(mask + i + 60);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 60, logit);
         }
 
@@ -3083,81 +2963,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
           const float32x4_t b0 = vld1q_f32(mask + i + 64);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 64, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
           const float32x4_t b0 = vld1q_f32(mask + i + 68);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 68, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
           const float32x4_t b0 = vld1q_f32(mask + i + 72);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 72, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
           const float32x4_t b0 = vld1q_f32(mask + i + 76);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 76, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
           const float32x4_t b0 = vld1q_f32(mask + i + 80);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 80, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
           const float32x4_t b0 = vld1q_f32(mask + i + 84);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 84, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
           const float32x4_t b0 = vld1q_f32(mask + i + 88);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 88, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
           const float32x4_t b0 = vld1q_f32(mask + i + 92);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 92, logit);
         }
 
@@ -3297,81 +3153,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
           const float32x4_t b0 = vld1q_f32(mask + i + 96);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 96, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
           const float32x4_t b0 = vld1q_f32(mask + i + 100);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 100, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
           const float32x4_t b0 = vld1q_f32(mask + i + 104);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 104, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
           const float32x4_t b0 = vld1q_f32(mask + i + 108);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 108, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
           const float32x4_t b0 = vld1q_f32(mask + i + 112);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 112, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
           const float32x4_t b0 = vld1q_f32(mask + i + 116);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 116, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
           const float32x4_t b0 = vld1q_f32(mask + i + 120);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[0] = vmaxq_f32(row_max[0], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[0] = vmaxq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 120, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
           const float32x4_t b0 = vld1q_f32(mask + i + 124);
-          const float32x4_t logit =
-              vfmaq_f32(b0, vscale,
-                        vreinterpretq_f32_u32(
-                            vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-          row_max[1] = vmaxq_f32(row_max[1], logit);
+          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+          row_max[1] = vmaxq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 124, logit);
         }
 
@@ -3512,81 +3344,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 0, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 4, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 8, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 12, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 16, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 20, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 24, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 28, logit);
       }
 
@@ -4361,81 +4169,57 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 0, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 4, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 8, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 12, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 16, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 20, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[0] = vmaxq_f32(row_max[0], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 24, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
-        const float32x4_t logit =
-            vfmaq_f32(b0, vscale,
-                      vreinterpretq_f32_u32(
-                          vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-        row_max[1] = vmaxq_f32(row_max[1], logit);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 28, logit);
       }
 
@@ -6827,13 +6611,23 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        (void)0;
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -6974,13 +6768,23 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_128(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                         y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        (void)0;
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -7121,13 +6925,23 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_32(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        (void)0;
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -7268,13 +7082,23 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      // NaN may be that of an element which the mask hides.
+      for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
+        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+                        y + r * y_stride, exponential))
+          continue;
+        *done += r;
+        (void)0;
+        return;
+      }
+      const size_t left_to_write = has_nan && mask != nullptr ? 0 : count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }

@@ -763,7 +763,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 0, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -789,7 +789,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 16, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
@@ -820,7 +820,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 32, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -846,7 +846,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 48, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
@@ -987,7 +987,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 0, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -1013,7 +1013,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 16, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
@@ -1044,7 +1044,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 32, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1056));
@@ -1070,7 +1070,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 48, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1072));
@@ -1101,7 +1101,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 64);
         const f32x16 b0 = scalar_load(mask + i + 64);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 64, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1088));
@@ -1127,7 +1127,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 80);
         const f32x16 b0 = scalar_load(mask + i + 80);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 80, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1104));
@@ -1158,7 +1158,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 96);
         const f32x16 b0 = scalar_load(mask + i + 96);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 96, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1120));
@@ -1184,7 +1184,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const f32x16 x0 = scalar_load(unmasked + i + 112);
         const f32x16 b0 = scalar_load(mask + i + 112);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 112, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1136));
@@ -1328,7 +1328,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 0, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1354,7 +1354,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 16, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
@@ -1385,7 +1385,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][0] = scalar_max(max[1][0], logit);
+        max[1][0] = scalar_max(logit, max[1][0]);
         scalar_store(logits + i + 1024, logit);
       } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1411,7 +1411,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][1] = scalar_max(max[1][1], logit);
+        max[1][1] = scalar_max(logit, max[1][1]);
         scalar_store(logits + i + 1040, logit);
       } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
@@ -1557,7 +1557,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 0, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2048));
@@ -1583,7 +1583,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 16, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2064));
@@ -1614,7 +1614,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][0] = scalar_max(max[1][0], logit);
+        max[1][0] = scalar_max(logit, max[1][0]);
         scalar_store(logits + i + 1024, logit);
       } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3072));
@@ -1640,7 +1640,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][1] = scalar_max(max[1][1], logit);
+        max[1][1] = scalar_max(logit, max[1][1]);
         scalar_store(logits + i + 1040, logit);
       } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3088));
@@ -1671,7 +1671,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 32);
         const f32x16 b0 = scalar_load(mask + i + 32);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 32, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 2080));
@@ -1697,7 +1697,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 48);
         const f32x16 b0 = scalar_load(mask + i + 48);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 48, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 2096));
@@ -1728,7 +1728,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1056);
         const f32x16 b0 = scalar_load(mask + i + 1056);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][0] = scalar_max(max[1][0], logit);
+        max[1][0] = scalar_max(logit, max[1][0]);
         scalar_store(logits + i + 1056, logit);
       } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 3104));
@@ -1754,7 +1754,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1072);
         const f32x16 b0 = scalar_load(mask + i + 1072);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][1] = scalar_max(max[1][1], logit);
+        max[1][1] = scalar_max(logit, max[1][1]);
         scalar_store(logits + i + 1072, logit);
       } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 3120));
@@ -1904,7 +1904,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][0] = scalar_max(max[0][0], logit);
+        max[0][0] = scalar_max(logit, max[0][0]);
         scalar_store(logits + i + 0, logit);
       } else {
         max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 4096));
@@ -1930,7 +1930,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[0][1] = scalar_max(max[0][1], logit);
+        max[0][1] = scalar_max(logit, max[0][1]);
         scalar_store(logits + i + 16, logit);
       } else {
         max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 4112));
@@ -1961,7 +1961,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1024);
         const f32x16 b0 = scalar_load(mask + i + 1024);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][0] = scalar_max(max[1][0], logit);
+        max[1][0] = scalar_max(logit, max[1][0]);
         scalar_store(logits + i + 1024, logit);
       } else {
         max[1][0] = scalar_max(max[1][0], scalar_load(x + i + 5120));
@@ -1987,7 +1987,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 1040);
         const f32x16 b0 = scalar_load(mask + i + 1040);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[1][1] = scalar_max(max[1][1], logit);
+        max[1][1] = scalar_max(logit, max[1][1]);
         scalar_store(logits + i + 1040, logit);
       } else {
         max[1][1] = scalar_max(max[1][1], scalar_load(x + i + 5136));
@@ -2018,7 +2018,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 2048);
         const f32x16 b0 = scalar_load(mask + i + 2048);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[2][0] = scalar_max(max[2][0], logit);
+        max[2][0] = scalar_max(logit, max[2][0]);
         scalar_store(logits + i + 2048, logit);
       } else {
         max[2][0] = scalar_max(max[2][0], scalar_load(x + i + 6144));
@@ -2044,7 +2044,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 2064);
         const f32x16 b0 = scalar_load(mask + i + 2064);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[2][1] = scalar_max(max[2][1], logit);
+        max[2][1] = scalar_max(logit, max[2][1]);
         scalar_store(logits + i + 2064, logit);
       } else {
         max[2][1] = scalar_max(max[2][1], scalar_load(x + i + 6160));
@@ -2075,7 +2075,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 3072);
         const f32x16 b0 = scalar_load(mask + i + 3072);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[3][0] = scalar_max(max[3][0], logit);
+        max[3][0] = scalar_max(logit, max[3][0]);
         scalar_store(logits + i + 3072, logit);
       } else {
         max[3][0] = scalar_max(max[3][0], scalar_load(x + i + 7168));
@@ -2101,7 +2101,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const f32x16 x0 = scalar_load(unmasked + i + 3088);
         const f32x16 b0 = scalar_load(mask + i + 3088);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        max[3][1] = scalar_max(max[3][1], logit);
+        max[3][1] = scalar_max(logit, max[3][1]);
         scalar_store(logits + i + 3088, logit);
       } else {
         max[3][1] = scalar_max(max[3][1], scalar_load(x + i + 7184));

@@ -280,7 +280,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const f32x16 x0 = scalar_load(unmasked + i + 0);
       const f32x16 b0 = scalar_load(mask + i + 0);
       const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-      max[0][0] = scalar_max(max[0][0], logit);
+      max[0][0] = scalar_max(logit, max[0][0]);
       scalar_store(logits + i + 0, logit);
     } else {
       max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
@@ -306,7 +306,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const f32x16 x0 = scalar_load(unmasked + i + 16);
       const f32x16 b0 = scalar_load(mask + i + 16);
       const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-      max[0][1] = scalar_max(max[0][1], logit);
+      max[0][1] = scalar_max(logit, max[0][1]);
       scalar_store(logits + i + 16, logit);
     } else {
       max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));

@@ -395,7 +395,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 0);
           const f32x16 b0 = scalar_load(mask + i + 0);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 0, logit);
         }
 
@@ -419,7 +419,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 16);
           const f32x16 b0 = scalar_load(mask + i + 16);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 16, logit);
         }
 
@@ -450,7 +450,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 32);
           const f32x16 b0 = scalar_load(mask + i + 32);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 32, logit);
         }
 
@@ -474,7 +474,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 48);
           const f32x16 b0 = scalar_load(mask + i + 48);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 48, logit);
         }
 
@@ -506,7 +506,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[0] = scalar_max(row_max[0], logit);
+        row_max[0] = scalar_max(logit, row_max[0]);
         scalar_store(logits + i + 0, logit);
       }
 
@@ -530,7 +530,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[1] = scalar_max(row_max[1], logit);
+        row_max[1] = scalar_max(logit, row_max[1]);
         scalar_store(logits + i + 16, logit);
       }
 
@@ -972,7 +972,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 0);
           const f32x16 b0 = scalar_load(mask + i + 0);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 0, logit);
         }
 
@@ -996,7 +996,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 16);
           const f32x16 b0 = scalar_load(mask + i + 16);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 16, logit);
         }
 
@@ -1027,7 +1027,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 32);
           const f32x16 b0 = scalar_load(mask + i + 32);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 32, logit);
         }
 
@@ -1051,7 +1051,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 48);
           const f32x16 b0 = scalar_load(mask + i + 48);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 48, logit);
         }
 
@@ -1082,7 +1082,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 64);
           const f32x16 b0 = scalar_load(mask + i + 64);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 64, logit);
         }
 
@@ -1106,7 +1106,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 80);
           const f32x16 b0 = scalar_load(mask + i + 80);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 80, logit);
         }
 
@@ -1137,7 +1137,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 96);
           const f32x16 b0 = scalar_load(mask + i + 96);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(row_max[0], logit);
+          row_max[0] = scalar_max(logit, row_max[0]);
           scalar_store(logits + i + 96, logit);
         }
 
@@ -1161,7 +1161,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           const f32x16 x0 = scalar_load(unmasked + i + 112);
           const f32x16 b0 = scalar_load(mask + i + 112);
           const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(row_max[1], logit);
+          row_max[1] = scalar_max(logit, row_max[1]);
           scalar_store(logits + i + 112, logit);
         }
 
@@ -1193,7 +1193,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[0] = scalar_max(row_max[0], logit);
+        row_max[0] = scalar_max(logit, row_max[0]);
         scalar_store(logits + i + 0, logit);
       }
 
@@ -1217,7 +1217,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[1] = scalar_max(row_max[1], logit);
+        row_max[1] = scalar_max(logit, row_max[1]);
         scalar_store(logits + i + 16, logit);
       }
 
@@ -1492,7 +1492,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 0);
         const f32x16 b0 = scalar_load(mask + i + 0);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[0] = scalar_max(row_max[0], logit);
+        row_max[0] = scalar_max(logit, row_max[0]);
         scalar_store(logits + i + 0, logit);
       }
 
@@ -1516,7 +1516,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
         const f32x16 x0 = scalar_load(unmasked + i + 16);
         const f32x16 b0 = scalar_load(mask + i + 16);
         const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-        row_max[1] = scalar_max(row_max[1], logit);
+        row_max[1] = scalar_max(logit, row_max[1]);
         scalar_store(logits + i + 16, logit);
       }
 
@@ -1743,13 +1743,14 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      const size_t left_to_write = count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -1909,13 +1910,14 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      const size_t left_to_write = count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -2075,13 +2077,14 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      const size_t left_to_write = count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
@@ -2241,13 +2244,14 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     }
 
     if (count > 0) {
-      for (size_t r = 0; r < count; r += kGrows ? 1 : count) {
-        const size_t end = kGrows ? r + 1 : count;
+      const size_t left_to_write = count;
+      for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
+        const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
         scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
       }
-      for (size_t r = 0; has_nan && r < count; r++) {
+      for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
         if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
       }
