@@ -598,7 +598,7 @@ struct smx_thresholds {
   /// the latter may be the whole host's, and is not trusted beyond that.
   size_t stored_bytes;
   /// Bytes: where a row and its output fill as much, or all rows that go several at a time and theirs, the output is written past
-  /// the caches.
+  /// the caches. By default the size of the last-level cache, but 16 MiB to 64 MiB.
   size_t streamed_bytes;
   /// Elements: shorter rows are not split over threads; at least 32768.
   size_t split_channels;

@@ -284,13 +284,20 @@ TEST(SoftmaxThresholds, StoredBytesFollowFromTheCachesThatCanBeTrusted) {
   EXPECT_EQ(smx_default_thresholds(24 * kMiB, 480 * kMiB).stored_bytes, 24 * kMiB);
 }
 
+TEST(SoftmaxThresholds, OutputsThatLeaveTheLastLevelStream) {
+  EXPECT_EQ(smx_default_thresholds(kMiB, 0).streamed_bytes, 64 * kMiB) << "no last level is known";
+  EXPECT_EQ(smx_default_thresholds(kMiB, 480 * kMiB).streamed_bytes, 64 * kMiB) << "a host's whole cache";
+  EXPECT_EQ(smx_default_thresholds(kMiB, 32 * kMiB).streamed_bytes, 32 * kMiB);
+  EXPECT_EQ(smx_default_thresholds(kMiB, 8 * kMiB).streamed_bytes, 16 * kMiB)
+      << "no less than terms are stored in";
+}
+
 TEST(SoftmaxThresholds, TheOthersDoNotDependOnCaches) {
   for (size_t l2_bytes : {size_t{0}, kMiB, 64 * kMiB}) {
     for (size_t last_level_bytes : {size_t{0}, kMiB, 480 * kMiB}) {
       const smx_thresholds thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
       EXPECT_EQ(thresholds.lane_channels, 40u);
       EXPECT_EQ(thresholds.grouped_channels, 1024u);
-      EXPECT_EQ(thresholds.streamed_bytes, 64 * kMiB);
       EXPECT_EQ(thresholds.split_channels, 32768u);
       EXPECT_EQ(thresholds.task_elements, 16384u);
     }

@@ -24,7 +24,8 @@ constexpr size_t kDefaultL2Bytes = 256 * 1024;
 // What a process can expect to find again in a last-level cache that it shares.
 constexpr size_t kLargestLastLevelShare = size_t{16} << 20;
 
-// Data of this size have left the last-level cache before anyone can read them from it.
+// Data of this size have left the last-level cache before anyone can read them from it, or those of its own size where it is smaller:
+// what is reported of it may be too much, but not too little.
 constexpr size_t kStreamedBytes = size_t{64} << 20;
 
 // Fewer elements than this take less time than it takes to wake another thread.
@@ -90,7 +91,9 @@ struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_
   thresholds.lane_channels = kLaneChannels;
   thresholds.grouped_channels = SMX_BLOCK;
   thresholds.stored_bytes = std::max(l2, std::min(last_level_bytes, kLargestLastLevelShare));
-  thresholds.streamed_bytes = kStreamedBytes;
+  thresholds.streamed_bytes = last_level_bytes == 0
+                                  ? kStreamedBytes
+                                  : std::clamp(last_level_bytes, kLargestLastLevelShare, kStreamedBytes);
   thresholds.split_channels = 2 * SMX_TILE;
   thresholds.task_elements = kElementsPerTask;
   return thresholds;
