@@ -166,7 +166,7 @@ Pass<> f32_vaddmask(smx_f32_vaddmask_ukernel_fn* ukernel) {
 
 Pass<Qu8, F32> qu8_f32_vselect(smx_qu8_f32_vselect_ukernel_fn* ukernel) {
   return {kReadsAndWrites, kInCache,
-          [=](size_t n, const uint8_t* x, float* y) { ukernel(n, x, y, y, y, 0.5f); }};
+          [=](size_t n, const uint8_t* x, float* y) { ukernel(n, x, y, y, 0.5f); }};
 }
 
 Pass<> f32_vaddslope(smx_f32_vaddslope_ukernel_fn* ukernel) {
@@ -272,7 +272,7 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           {48, 64, 100, 128, 197, 256, 512, 1000},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, 0, x, n, nullptr, 0, 1.0f, y, n, false, &done, &smx_bench::kExp);
+            ukernel(rows, n, 0, x, n, nullptr, 0, nullptr, 0, 1.0f, y, n, n, false, &done, &smx_bench::kExp);
           }};
 }
 

@@ -278,6 +278,45 @@ TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
   }
 }
 
+// A triangle of elements and zeros behind it, in cache and past it, and a row that holds NaN, where that does not count as out of range.
+TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
+  constexpr size_t kNanRow = 5;
+  for (const size_t rows : {size_t{1}, LargestGroup() + LargestGroup() / 2 + 1}) {
+    for (const ptrdiff_t growth : {ptrdiff_t{0}, ptrdiff_t{1}, ptrdiff_t{7}}) {
+      for (const size_t n : {1, 3, 16, 17, 60, 250}) {
+        const size_t longest = n + (rows - 1) * static_cast<size_t>(growth);
+        for (const size_t width :
+             {longest, longest + 1, longest + 13, longest / 16 * 16 + 16, longest + 200}) {
+          const size_t stride = (width + 15) / 16 * 16;
+          for (const bool streams : {false, true}) {
+            GuardedBuffer<float> y((rows - 1) * stride + width,
+                                   streams ? GuardedEdge::kBeginning : GuardedEdge::kEnd);
+            std::vector<float> x(rows * stride, NAN), expected(rows * stride, kUntouched);
+            for (size_t r = 0; r < rows; r++) {
+              const size_t length = n + r * static_cast<size_t>(growth), at = r * stride;
+              std::vector<float> row = NormalRow(length, 4.0f, r);
+              if (r == kNanRow) row[0] = NAN;
+              std::copy(row.begin(), row.end(), x.data() + at);
+              row = r == kNanRow ? std::vector<float>(length, NAN) : OneRow(false, row);
+              std::copy(row.begin(), row.end(), expected.data() + at);
+              std::fill(expected.data() + at + length, expected.data() + at + width, 0.0f);
+            }
+            std::fill_n(y.data(), y.size(), kUntouched);
+            const RowOptions options = {nullptr, 0, 1.0f, streams, growth, width};
+            const size_t done = Run(rows, n, x.data(), stride, y.data(), stride, options);
+            if (done == kNanRow) continue;
+            ASSERT_EQ(done, rows);
+            EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size()))
+                << "n = " << n << ", growth " << growth << ", width " << width
+                << (streams ? ", streams" : "");
+            EXPECT_TRUE(y.SurroundingsAreIntact());
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
   const size_t rows = LargestGroup() + 20;
   for (size_t n : {size_t{30}, size_t{SMX_BLOCK}}) {

@@ -51,7 +51,7 @@ const std::vector<Formula>& Formulas() {
        [](const Microkernel& kernel, size_t n, const float* x, const float* mask, float* y) {
          const GuardedBuffer<uint8_t> sees(SeenWhere(n, mask));
          const smx_fp_environment environment;
-         kernel.As<smx_qu8_f32_vselect_ukernel_fn>()(n, sees.data(), x, x, y, kScale);
+         kernel.As<smx_qu8_f32_vselect_ukernel_fn>()(n, sees.data(), x, y, kScale);
        },
        [](float x, float mask, size_t) { return mask == -INFINITY ? mask : kScale * x; }},
       {"f32_vaddslope",

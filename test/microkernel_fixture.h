@@ -56,13 +56,15 @@ inline float FromBits(uint32_t bits) {
   return f;
 }
 
-// Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; and whether results bypass the caches.
+// Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; whether results bypass the caches; and how far zeros
+// follow them.
 struct RowOptions {
   const float* mask = nullptr;
   size_t mask_stride = 0;
   float scale = 1.0f;
   bool streams = false;
   ptrdiff_t growth = 0;
+  size_t width = 0;
 };
 
 // Calls f32-raddstoreextexp.

@@ -721,8 +721,9 @@ typedef void smx_f32_raddstoreextexp_ukernel_fn(size_t n, const float* x, size_t
 typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, ptrdiff_t growth, const float* x,
-                                        size_t x_stride, const float* mask, size_t mask_stride, float scale,
-                                        float* y, size_t y_stride, bool streams, size_t* done,
+                                        size_t x_stride, const float* next, size_t next_stride,
+                                        const float* mask, size_t mask_stride, float scale, float* y,
+                                        size_t y_stride, size_t width, bool streams, size_t* done,
                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
                                                    float* y, size_t y_stride, size_t* done,
@@ -790,8 +791,8 @@ typedef void smx_f32_qu8_vcvt_ukernel_fn(size_t n, const float* x, uint8_t* y,
 typedef void smx_f32_qs8_vcvt_ukernel_fn(size_t n, const float* x, int8_t* y,
                                          const struct smx_f32_quantizer* quantizer);
 typedef void smx_f32_vaddmask_ukernel_fn(size_t n, const float* x, const float* mask, float* y, float scale);
-typedef void smx_qu8_f32_vselect_ukernel_fn(size_t n, const uint8_t* x, const float* logits,
-                                            const float* next, float* y, float scale);
+typedef void smx_qu8_f32_vselect_ukernel_fn(size_t n, const uint8_t* x, const float* logits, float* y,
+                                            float scale);
 typedef void smx_f32_vaddslope_ukernel_fn(size_t n, const float* x, float* y, float scale, float slope,
                                           float first);
 typedef void smx_f32_vsoftcap_ukernel_fn(size_t n, const float* x, float* y, float ratio, float cap);

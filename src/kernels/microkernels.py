@@ -54,10 +54,11 @@ LOGARITHM = "const struct smx_f32_logarithm* logarithm"
 MOVED = "const float* x, size_t x_stride, float* y, size_t y_stride"
 PLACES = "size_t group_stride, size_t n, size_t columns"
 ROWS_READ = "size_t rows, size_t n, const float* x, size_t x_stride, "
-GROWING_ROWS_READ = "size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, "
+GROWING_ROWS_READ = "size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next, size_t next_stride, "
 ROWS_WRITTEN = "float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
 ROW_PARAMETERS = ROWS_READ + ROWS_WRITTEN
 STREAMED_ROWS = "float* y, size_t y_stride, bool streams, size_t* done, " + EXPONENTIAL
+WIDE_ROWS = STREAMED_ROWS.replace("bool streams", "size_t width, bool streams")
 MASK = "const float* mask, size_t mask_stride, float scale, "
 COLUMN_PARAMETERS = "size_t columns, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, bool is_log, bool streams, size_t* done, " + EXPONENTIAL
 
@@ -80,9 +81,10 @@ KERNELS = [
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
     # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not
-    # NULL, of scale * x + mask. Row r has n + r * growth elements.
+    # NULL, of scale * x + mask. Row r has n + r * growth elements, and its results from there to `width` are 0. While it is computed row
+    # r of `next` is asked for, or, where that is NULL, one that follows.
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
-    Kernel("softmax", GROWING_ROWS_READ + MASK + STREAMED_ROWS, ROWS),
+    Kernel("softmax", GROWING_ROWS_READ + MASK + WIDE_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
     # The same two of log-softmax.
@@ -122,10 +124,10 @@ KERNELS = [
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", NARROW_MAPS, types=CONVERTED),
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y", QUANTIZED_MAPS, types=DEQUANTIZED),
     Kernel("vcvt", "size_t n, const {x}* x, {y}* y, " + QUANTIZER, QUANTIZED_MAPS, types=FROM_F32),
-    # What attention makes of its logits, before the exponential: scale * x + mask, scale * x where a boolean is true (floats at `next` are
-    # asked for meanwhile), scale * x - slope * |distance|, cap * tanh(ratio * x).
+    # What attention makes of its logits, before the exponential: scale * x + mask, scale * x where a boolean is true,
+    # scale * x - slope * |distance|, cap * tanh(ratio * x).
     Kernel("vaddmask", "size_t n, const float* x, const float* mask, float* y, float scale", [(64, 1)]),
-    Kernel("vselect", "size_t n, const {x}* x, const float* logits, const float* next, {y}* y, float scale", [(64, 1)], types=("qu8-f32",)),
+    Kernel("vselect", "size_t n, const {x}* x, const float* logits, {y}* y, float scale", [(64, 1)], types=("qu8-f32",)),
     Kernel("vaddslope", "size_t n, const float* x, float* y, float scale, float slope, float first", [(64, 1)]),
     Kernel("vsoftcap", "size_t n, const float* x, float* y, float ratio, float cap", [(64, 1)]),
     # The paper's three-pass baselines, but for f32-rmax: recomputing and reloading.

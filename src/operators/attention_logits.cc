@@ -27,7 +27,7 @@ void AddMask(const smx_attention_logits& row, size_t start, size_t n, const floa
   const char* mask = row.mask + start * maker.mask_key_stride * maker.mask_bytes;
   if (maker.mask_type == smx_datatype_bool) {
     uint8_t buffer[kChunk];
-    return kernels.qu8_f32_vselect(n, Spread(mask, n, maker.mask_key_stride, buffer), x, x, logits, scale);
+    return kernels.qu8_f32_vselect(n, Spread(mask, n, maker.mask_key_stride, buffer), x, logits, scale);
   }
   float buffer[kChunk];
   const char* floats = mask;

@@ -208,11 +208,15 @@ void Fill(const AttentionSoftmax& op, const Query& query, size_t begin, size_t e
   if (begin < end) op.rows.types->fill(end - begin, ResultAt(op, query, begin), value);
 }
 
+// Where a query's results end, padding that is to be 0 included.
+size_t EndOfResults(const AttentionSoftmax& op, const Query& query) {
+  return (op.rows.flags & SMX_FLAG_PADDING_TO_ZERO) != 0 ? op.attention.keys : query.length;
+}
+
 // Results of keys that the query does not see.
 void FillUnseen(const AttentionSoftmax& op, const Query& query) {
   Fill(op, query, 0, query.keys.begin, 0.0f);
-  Fill(op, query, query.keys.end, query.length, 0.0f);
-  if ((op.rows.flags & SMX_FLAG_PADDING_TO_ZERO) != 0) Fill(op, query, query.length, op.attention.keys, 0.0f);
+  Fill(op, query, query.keys.end, EndOfResults(op, query), 0.0f);
 }
 
 smx_row RowOf(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Query& query) {
@@ -256,17 +260,21 @@ bool TakesBlocks(const AttentionSoftmax& op) {
   return (op.adds_mask_alone() || !op.makes_logits()) && op.rows.types->output == smx_datatype_f32;
 }
 
-// Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before.
+// Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before, followed
+// by zeros up to `width`; and what is to be read next, as f32-softmax takes it.
 struct Block {
   size_t rows;
   size_t n;
   ptrdiff_t growth;
   const float* x;
   size_t x_stride;
+  const float* next;
+  size_t next_stride;
   const float* mask;
   size_t mask_stride;
   float* y;
   size_t y_stride;
+  size_t width;
 
   size_t RowLength(size_t r) const { return n + r * static_cast<size_t>(growth); }
   size_t LongestRow() const { return std::max(n, RowLength(rows - 1)); }
@@ -274,52 +282,52 @@ struct Block {
 
 // What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
 constexpr size_t kMadeElements = 4096;
-constexpr size_t kAhead = 512;  // elements
 
 // n of a mask's elements as floats that are added: of booleans 0 and -inf.
 void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* floats) {
   const smx_microkernels& kernels = op.rows.base.microkernels;
   if (op.options.mask_type != smx_datatype_bool) return op.maker.mask->to_f32(kernels, n, mask, floats);
   std::fill_n(floats, n, 0.0f);
-  kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, floats, 0.0f);
+  kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
-// Calls make(n, x, next, mask, made) for each row, of so many as there is room for, or once for all that follow one another. `next` is where
-// elements are asked for: some ahead of x, as far as there are rows.
+// Calls make(n, x, mask, made) for each row, of so many as there is room for, or once for all that follow one another. Those behind are to be
+// read next: there are `following` rows, the block's included.
 template <class Make>
-void MakeRows(const AttentionSoftmax& op, const char* mask, float* made, Block* block, const Make& make) {
+void MakeRows(const AttentionSoftmax& op, const char* mask, size_t following, float* made, Block* block,
+              const Make& make) {
   const size_t longest = block->LongestRow();
-  const size_t all = block->rows;
-  block->rows = std::min(all, kMadeElements / longest);
-  const size_t following = block->growth == 0 ? (all - block->rows) * block->x_stride : 0;
-  const float* const next = block->x + std::min(kAhead, following);
+  block->rows = std::min(block->rows, kMadeElements / longest);
+  if (block->growth == 0 && following >= 2 * block->rows) {
+    block->next = block->x + block->rows * block->x_stride;
+    block->next_stride = block->x_stride;
+  }
   const bool is_one = block->growth == 0 && block->x_stride == block->n && block->mask_stride == block->n;
   const size_t calls = is_one ? 1 : block->rows;
   for (size_t r = 0; r < calls; r++) {
     make(is_one ? block->rows * block->n : block->RowLength(r), block->x + r * block->x_stride,
-         next + r * block->x_stride, mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
+         mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
   }
 }
 
 // Masks of other types than f32 are made floats, or, where they are booleans, what is left of a block is made its logits.
-void TakeMask(const AttentionSoftmax& op, const char* mask, float* made, Block* block) {
+void TakeMask(const AttentionSoftmax& op, const char* mask, size_t following, float* made, Block* block) {
   const size_t longest = block->LongestRow();
   if (block->mask_stride == 0) {
     MakeMask(op, longest, mask, made);
     block->mask = made;
   } else if (op.options.mask_type == smx_datatype_bool) {
-    MakeRows(op, mask, made, block,
-             [&](size_t n, const float* x, const float* next, const char* bytes, float* logits) {
-               op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x, next,
+    MakeRows(op, mask, following, made, block,
+             [&](size_t n, const float* x, const char* bytes, float* logits) {
+               op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x,
                                                          logits, op.maker.scale);
              });
     block->x = made;
     block->x_stride = longest;
   } else {
-    MakeRows(op, mask, made, block,
-             [&](size_t n, const float*, const float*, const char* halves, float* floats) {
-               MakeMask(op, n, halves, floats);
-             });
+    MakeRows(
+        op, mask, following, made, block,
+        [&](size_t n, const float*, const char* halves, float* floats) { MakeMask(op, n, halves, floats); });
     block->mask = made;
     block->mask_stride = longest;
   }
@@ -334,10 +342,13 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   if (plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0) {
     kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.y, block.y_stride,
                                    &done, exponential);
+    for (size_t r = 0; block.n < block.width && r < done; r++) {
+      memset(block.y + r * block.y_stride + block.n, 0, (block.width - block.n) * sizeof(float));
+    }
   } else {
-    kernels.f32_softmax(block.rows, block.n, block.growth, block.x, block.x_stride, block.mask,
-                        block.mask_stride, op.maker.scale, block.y, block.y_stride, streams, &done,
-                        exponential);
+    kernels.f32_softmax(block.rows, block.n, block.growth, block.x, block.x_stride, block.next,
+                        block.next_stride, block.mask, block.mask_stride, op.maker.scale, block.y,
+                        block.y_stride, block.width, streams, &done, exponential);
   }
   return done;
 }
@@ -360,7 +371,7 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
                   size_t end) {
   Query query;
   queries.Read(&query);
-  Block block;
+  Block block = {};
   block.n = query.keys.count();
   if (block.n == 0 || block.n > SMX_BLOCK) return {0, 0};
   queries.Following(op.attention.mask_strides, &block.mask_stride);
@@ -377,13 +388,20 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   block.x = reinterpret_cast<const float*>(query.logits.x);
   block.mask = query.logits.base.mask;
   block.y = reinterpret_cast<float*>(ResultAt(op, query, query.keys.begin));
+  const bool begins_alike = shift == 0;
+  block.width = begins_alike ? EndOfResults(op, query) - query.keys.begin : 0;
   alignas(64) float made[kMadeElements];
-  if (block.mask == nullptr && query.logits.mask != nullptr) TakeMask(op, query.logits.mask, made, &block);
-  const bool streams = plan.streams_output && shift == 0 && query.keys.begin % SMX_LANES == 0;
+  if (block.mask == nullptr && query.logits.mask != nullptr) {
+    TakeMask(op, query.logits.mask, following, made, &block);
+  }
+  const bool streams = plan.streams_output && begins_alike && query.keys.begin % SMX_LANES == 0;
   const size_t done = RunKernel(op, plan, block, streams);
-  const bool sees_all = block.n == op.attention.keys && block.growth == 0;
-  for (size_t r = 0; r < done && !sees_all; r++) {
-    FillUnseen(op, query);
+  for (size_t r = 0; r < done && !(begins_alike && query.keys.begin == 0); r++) {
+    if (begins_alike) {
+      Fill(op, query, 0, query.keys.begin, 0.0f);
+    } else {
+      FillUnseen(op, query);
+    }
     query.y += y_stride * sizeof(float);
     query.keys.begin += static_cast<size_t>(shift);
     query.keys.end += static_cast<size_t>(shift + block.growth);
@@ -455,7 +473,7 @@ size_t RunStaged(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   StageQueries(group, staged);
   const ptrdiff_t stride = group.ResultStride(op);
   const size_t n = group.channels;
-  Block block = {group.count, n, 0, staged, n, nullptr, 0, staged, n};
+  Block block = {group.count, n, 0, staged, n, nullptr, 0, nullptr, 0, staged, n, n};
   if (stride > 0) {
     block.y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].keys.begin));
     block.y_stride = static_cast<size_t>(stride) / sizeof(float);

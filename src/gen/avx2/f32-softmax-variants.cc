@@ -136,16 +136,16 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-// The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
+// The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is to be read next is `asked`
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
 //
-// Meanwhile, the logits of as many rows that follow may be made, of elements that lie next_stride apart and a mask, and their maxima in
+// Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
 [[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* next, size_t next_stride,
-                                                      float* y, size_t y_stride, const float* written,
-                                                      size_t written_stride, const float* lowers,
-                                                      const float* biases,
+                                                      size_t x_stride, const float* asked,
+                                                      size_t asked_stride, float* y, size_t y_stride,
+                                                      const float* written, size_t written_stride,
+                                                      const float* lowers, const float* biases,
                                                       const struct smx_f32_exponential* exponential,
                                                       __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
@@ -169,8 +169,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
       {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(asked + i + 0);
+        __builtin_prefetch(asked + i + 16);
         __builtin_prefetch(written + i + 0, 1);
         __builtin_prefetch(written + i + 16, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -241,8 +241,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(asked + i + 32);
+        __builtin_prefetch(asked + i + 48);
         __builtin_prefetch(written + i + 32, 1);
         __builtin_prefetch(written + i + 48, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 32);
@@ -314,8 +314,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       }
     }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -501,18 +501,18 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
 }
 
 [[gnu::always_inline]] static inline void sum_rows_64_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits, __m256* max,
-    const float* lowers, const float* biases, const struct smx_f32_exponential* exponential, __m256* hi,
-    __m256* lo) {
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
+    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
+    float* logits, __m256* max, const float* lowers, const float* biases,
+    const struct smx_f32_exponential* exponential, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -536,8 +536,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
       {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(asked + i + 0);
+        __builtin_prefetch(asked + i + 16);
         __builtin_prefetch(written + i + 0, 1);
         __builtin_prefetch(written + i + 16, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -636,8 +636,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(asked + i + 32);
+        __builtin_prefetch(asked + i + 48);
         __builtin_prefetch(written + i + 32, 1);
         __builtin_prefetch(written + i + 48, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 32);
@@ -737,8 +737,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       }
     }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -954,23 +954,23 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
                                  add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
     }
     max[r] = _mm256_max_ps(row_max[0], row_max[1]);
-    unmasked += next_stride;
+    unmasked += unmasked_stride;
     mask += mask_stride;
     logits += y_stride;
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
 }
 
 [[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
-                                                       size_t x_stride, const float* next, size_t next_stride,
-                                                       float* y, size_t y_stride, const float* written,
-                                                       size_t written_stride, const float* lowers,
-                                                       const float* biases,
+                                                       size_t x_stride, const float* asked,
+                                                       size_t asked_stride, float* y, size_t y_stride,
+                                                       const float* written, size_t written_stride,
+                                                       const float* lowers, const float* biases,
                                                        const struct smx_f32_exponential* exponential,
                                                        __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
@@ -994,8 +994,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     size_t i = 0;
     for (; i + 128 <= n; i += 128) {
       {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(asked + i + 0);
+        __builtin_prefetch(asked + i + 16);
         __builtin_prefetch(written + i + 0, 1);
         __builtin_prefetch(written + i + 16, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -1066,8 +1066,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(asked + i + 32);
+        __builtin_prefetch(asked + i + 48);
         __builtin_prefetch(written + i + 32, 1);
         __builtin_prefetch(written + i + 48, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 32);
@@ -1138,8 +1138,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 64);
-        __builtin_prefetch(next + i + 80);
+        __builtin_prefetch(asked + i + 64);
+        __builtin_prefetch(asked + i + 80);
         __builtin_prefetch(written + i + 64, 1);
         __builtin_prefetch(written + i + 80, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 64);
@@ -1210,8 +1210,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 96);
-        __builtin_prefetch(next + i + 112);
+        __builtin_prefetch(asked + i + 96);
+        __builtin_prefetch(asked + i + 112);
         __builtin_prefetch(written + i + 96, 1);
         __builtin_prefetch(written + i + 112, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 96);
@@ -1283,8 +1283,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       }
     }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -1470,18 +1470,18 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
 }
 
 [[gnu::always_inline]] static inline void sum_rows_128_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits, __m256* max,
-    const float* lowers, const float* biases, const struct smx_f32_exponential* exponential, __m256* hi,
-    __m256* lo) {
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
+    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
+    float* logits, __m256* max, const float* lowers, const float* biases,
+    const struct smx_f32_exponential* exponential, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -1505,8 +1505,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     size_t i = 0;
     for (; i + 128 <= n; i += 128) {
       {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(asked + i + 0);
+        __builtin_prefetch(asked + i + 16);
         __builtin_prefetch(written + i + 0, 1);
         __builtin_prefetch(written + i + 16, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -1605,8 +1605,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(asked + i + 32);
+        __builtin_prefetch(asked + i + 48);
         __builtin_prefetch(written + i + 32, 1);
         __builtin_prefetch(written + i + 48, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 32);
@@ -1705,8 +1705,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 64);
-        __builtin_prefetch(next + i + 80);
+        __builtin_prefetch(asked + i + 64);
+        __builtin_prefetch(asked + i + 80);
         __builtin_prefetch(written + i + 64, 1);
         __builtin_prefetch(written + i + 80, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 64);
@@ -1805,8 +1805,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
         add_compensated(&block_hi[1], &block_lo[1], _mm256_add_ps(e1, e3));
       }
       {
-        __builtin_prefetch(next + i + 96);
-        __builtin_prefetch(next + i + 112);
+        __builtin_prefetch(asked + i + 96);
+        __builtin_prefetch(asked + i + 112);
         __builtin_prefetch(written + i + 96, 1);
         __builtin_prefetch(written + i + 112, 1);
         const __m256 x0 = _mm256_loadu_ps(x + i + 96);
@@ -1906,8 +1906,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
       }
     }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const __m256 x0 = _mm256_loadu_ps(x + i + 0);
@@ -2123,13 +2123,13 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
                                  add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
     }
     max[r] = _mm256_max_ps(row_max[0], row_max[1]);
-    unmasked += next_stride;
+    unmasked += unmasked_stride;
     mask += mask_stride;
     logits += y_stride;
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
@@ -2182,6 +2182,28 @@ template <bool kStreams>
         _mm256_fmadd_ps(_mm256_loadu_ps(from + whole), hi, _mm256_mul_ps(_mm256_loadu_ps(from + whole), lo)));
 }
 
+// n zeros in each row.
+template <bool kStreams>
+static void fill_zero(size_t rows, size_t n, float* y, size_t y_stride) {
+  for (; rows > 0; rows--, y += y_stride) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+      if constexpr (kStreams) {
+        _mm256_stream_ps(y + i + 0, _mm256_setzero_ps());
+      } else {
+        _mm256_storeu_ps(y + i + 0, _mm256_setzero_ps());
+      }
+      if constexpr (kStreams) {
+        _mm256_stream_ps(y + i + 8, _mm256_setzero_ps());
+      } else {
+        _mm256_storeu_ps(y + i + 8, _mm256_setzero_ps());
+      }
+    }
+    avx2_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, _mm256_setzero_ps());
+    avx2_store_tail(y + i + 8, (ptrdiff_t)(n - i) - 8, _mm256_setzero_ps());
+  }
+}
+
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
                                                      size_t from_stride, float* y, size_t y_stride,
@@ -2196,8 +2218,8 @@ template <bool kStreams>
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_64(size_t n, const float* input, const float* mask, float scale, float* output,
-                        const struct smx_f32_exponential* exponential) {
+static bool lone_row_64(size_t n, size_t width, const float* input, const float* mask, float scale,
+                        float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
   __m256 max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
@@ -2553,13 +2575,14 @@ static bool lone_row_64(size_t n, const float* input, const float* mask, float s
               &hi, &lo);
   scale_row<false>(n, terms, output, hi, lo);
   if (!(avx2_all_within(hi, _mm256_set1_ps(1.0f)))) smx_fill_nan(n, output);
+  if (n < width) fill_zero<false>(1, width - n, output + n, 0);
   return true;
 }
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_128(size_t n, const float* input, const float* mask, float scale, float* output,
-                         const struct smx_f32_exponential* exponential) {
+static bool lone_row_128(size_t n, size_t width, const float* input, const float* mask, float scale,
+                         float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
   __m256 max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
@@ -3051,14 +3074,15 @@ static bool lone_row_128(size_t n, const float* input, const float* mask, float 
               &hi, &lo);
   scale_row<false>(n, terms, output, hi, lo);
   if (!(avx2_all_within(hi, _mm256_set1_ps(1.0f)))) smx_fill_nan(n, output);
+  if (n < width) fill_zero<false>(1, width - n, output + n, 0);
   return true;
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                 const float* mask, size_t mask_stride, float scale, float* y,
-                                 size_t y_stride, bool streams, size_t* done,
-                                 const struct smx_f32_exponential* exponential) {
+                                 const float* next, size_t next_stride, const float* mask, size_t mask_stride,
+                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
+                                 size_t* done, const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -3126,7 +3150,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                         y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -3137,17 +3161,31 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
+        // Terms are followed by zeros.
+        const size_t lanes = (length + 15) / 16 * 16;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
-          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+          scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
         } else {
-          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+          scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride,
                             y_stride, row_hi, row_lo);
+        }
+        if (scaled < width) {
+          if (streams) {
+            fill_zero<true>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          } else {
+            fill_zero<false>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          }
         }
       }
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
-        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (n + (r) * (size_t)growth < width)
+          fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
+                           0);
       }
     }
     *done += count;
@@ -3161,26 +3199,29 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = next != nullptr ? next + *done * next_stride : x + next_rows * x_stride;
+    const size_t asked_stride = next != nullptr ? next_stride : x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
+    made = !kGrows && !stops && mask != nullptr ? next_rows : 0;
     if (made > 0) {
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
-      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
-                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
-                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+      const float* const after_next =
+          next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
+                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
+                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
+                                biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
-                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
-                  lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
+                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
+                  written_stride, lowers, biases, exponential, hi, lo);
     }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -3217,24 +3258,24 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
-                                                       const float* x, size_t x_stride, const float* mask,
-                                                       size_t mask_stride, float scale, float* y,
-                                                       size_t y_stride, bool streams, size_t* done,
-                                                       const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(
+    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
+    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (rows == 1) {
-    *done = lone_row_64(n, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc4<false> : rows_u64_acc4<true>;
-  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
+      done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                 const float* mask, size_t mask_stride, float scale, float* y,
-                                 size_t y_stride, bool streams, size_t* done,
-                                 const struct smx_f32_exponential* exponential) {
+                                 const float* next, size_t next_stride, const float* mask, size_t mask_stride,
+                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
+                                 size_t* done, const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -3302,7 +3343,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                         y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -3313,17 +3354,31 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
+        // Terms are followed by zeros.
+        const size_t lanes = (length + 15) / 16 * 16;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
-          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+          scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
         } else {
-          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+          scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride,
                             y_stride, row_hi, row_lo);
+        }
+        if (scaled < width) {
+          if (streams) {
+            fill_zero<true>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          } else {
+            fill_zero<false>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          }
         }
       }
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
-        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (n + (r) * (size_t)growth < width)
+          fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
+                           0);
       }
     }
     *done += count;
@@ -3337,26 +3392,29 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = next != nullptr ? next + *done * next_stride : x + next_rows * x_stride;
+    const size_t asked_stride = next != nullptr ? next_stride : x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
+    made = !kGrows && !stops && mask != nullptr ? next_rows : 0;
     if (made > 0) {
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
-      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
-                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
-                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+      const float* const after_next =
+          next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
+                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
+                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
+                                biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
-                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
-                  lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
+                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
+                  written_stride, lowers, biases, exponential, hi, lo);
     }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -3393,24 +3451,24 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
-                                                       const float* x, size_t x_stride, const float* mask,
-                                                       size_t mask_stride, float scale, float* y,
-                                                       size_t y_stride, bool streams, size_t* done,
-                                                       const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(
+    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
+    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (rows == 1) {
-    *done = lone_row_64(n, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
-  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
+      done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                  const float* mask, size_t mask_stride, float scale, float* y,
-                                  size_t y_stride, bool streams, size_t* done,
-                                  const struct smx_f32_exponential* exponential) {
+                                  const float* next, size_t next_stride, const float* mask,
+                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
+                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -3478,7 +3536,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_128(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_128(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                          y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -3489,17 +3547,31 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
+        // Terms are followed by zeros.
+        const size_t lanes = (length + 15) / 16 * 16;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
-          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+          scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
         } else {
-          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+          scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride,
                             y_stride, row_hi, row_lo);
+        }
+        if (scaled < width) {
+          if (streams) {
+            fill_zero<true>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          } else {
+            fill_zero<false>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          }
         }
       }
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
-        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (n + (r) * (size_t)growth < width)
+          fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
+                           0);
       }
     }
     *done += count;
@@ -3513,26 +3585,29 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = next != nullptr ? next + *done * next_stride : x + next_rows * x_stride;
+    const size_t asked_stride = next != nullptr ? next_stride : x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
+    made = !kGrows && !stops && mask != nullptr ? next_rows : 0;
     if (made > 0) {
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
-      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
-                                 written, written_stride, x + count * x_stride, mask + count * mask_stride,
-                                 mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+      const float* const after_next =
+          next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
+                                 terms_stride, written, written_stride, x + count * x_stride, x_stride,
+                                 mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
+                                 biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
-                   terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
-                   lowers, biases, exponential, hi, lo);
+      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
+                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
+                   written_stride, lowers, biases, exponential, hi, lo);
     }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -3569,24 +3644,24 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
-                                                        const float* x, size_t x_stride, const float* mask,
-                                                        size_t mask_stride, float scale, float* y,
-                                                        size_t y_stride, bool streams, size_t* done,
-                                                        const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(
+    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
+    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (rows == 1) {
-    *done = lone_row_128(n, x, mask, scale, y, exponential);
+    *done = lone_row_128(n, width, x, mask, scale, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
-  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
+      done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                  const float* mask, size_t mask_stride, float scale, float* y,
-                                  size_t y_stride, bool streams, size_t* done,
-                                  const struct smx_f32_exponential* exponential) {
+                                  const float* next, size_t next_stride, const float* mask,
+                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
+                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -3654,7 +3729,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_64(n + (r) * (size_t)growth, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                         y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -3665,17 +3740,31 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
+        // Terms are followed by zeros.
+        const size_t lanes = (length + 15) / 16 * 16;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
-          scale_rows<true>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+          scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
         } else {
-          scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride,
+          scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride,
                             y_stride, row_hi, row_lo);
+        }
+        if (scaled < width) {
+          if (streams) {
+            fill_zero<true>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          } else {
+            fill_zero<false>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+          }
         }
       }
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
-        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (n + (r) * (size_t)growth < width)
+          fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
+                           0);
       }
     }
     *done += count;
@@ -3689,26 +3778,29 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = next != nullptr ? next + *done * next_stride : x + next_rows * x_stride;
+    const size_t asked_stride = next != nullptr ? next_stride : x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
+    made = !kGrows && !stops && mask != nullptr ? next_rows : 0;
     if (made > 0) {
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
-      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
-                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
-                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+      const float* const after_next =
+          next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
+                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
+                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
+                                biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
-                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
-                  lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
+                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
+                  written_stride, lowers, biases, exponential, hi, lo);
     }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -3745,15 +3837,15 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
-                                                        const float* x, size_t x_stride, const float* mask,
-                                                        size_t mask_stride, float scale, float* y,
-                                                        size_t y_stride, bool streams, size_t* done,
-                                                        const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(
+    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
+    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (rows == 1) {
-    *done = lone_row_64(n, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
-  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
+      done, exponential);
 }

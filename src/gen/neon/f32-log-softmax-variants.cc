@@ -98,14 +98,12 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
   for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
 }
 
-// The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
+// The sums of rows' terms in 16 lanes, folded to those of a vector. What is to be read next is `asked`
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* next, size_t next_stride,
-                                                      const float* written, size_t written_stride,
-                                                      const float* lowers, const float* biases,
-                                                      const struct smx_f32_exponential* exponential,
-                                                      float32x4_t* hi, float32x4_t* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
+    size_t asked_stride, const float* written, size_t written_stride, const float* lowers,
+    const float* biases, const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -127,8 +125,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
     size_t i = 0;
     for (; i + 64 <= n; i += 64) {
       {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
+        __builtin_prefetch(asked + i + 0);
+        __builtin_prefetch(asked + i + 16);
         __builtin_prefetch(written + i + 0, 1);
         __builtin_prefetch(written + i + 16, 1);
         const float32x4_t x0 = vld1q_f32(x + i + 0);
@@ -253,8 +251,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
         add_compensated(&block_hi[3], &block_lo[3], vaddq_f32(e3, e7));
       }
       {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
+        __builtin_prefetch(asked + i + 32);
+        __builtin_prefetch(asked + i + 48);
         __builtin_prefetch(written + i + 32, 1);
         __builtin_prefetch(written + i + 48, 1);
         const float32x4_t x0 = vld1q_f32(x + i + 32);
@@ -380,8 +378,8 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
       }
     }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const float32x4_t x0 = vld1q_f32(x + i + 0);
@@ -707,7 +705,7 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
   }
 }
@@ -819,7 +817,8 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
                            vdupq_n_f32(exponential->scale));
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n, y + r * y_stride);
       }
     }
     *done += count;
@@ -830,11 +829,12 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
-    sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = x + next_rows * x_stride;
+    const size_t asked_stride = x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
+    sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;

@@ -96,14 +96,12 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
   for (size_t r = first; r < end; r++) max[r] = lane_maxima(n, x + r * x_stride);
 }
 
-// The sums of rows' terms in 16 lanes, folded to those of a vector. What is `next` to be read is asked
+// The sums of rows' terms in 16 lanes, folded to those of a vector. What is to be read next is `asked`
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* next, size_t next_stride,
-                                                      const float* written, size_t written_stride,
-                                                      const float* lowers, const float* biases,
-                                                      const struct smx_f32_exponential* exponential,
-                                                      f32x16* hi, f32x16* lo) {
+[[gnu::always_inline]] static inline void sum_rows_64(
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
+    size_t asked_stride, const float* written, size_t written_stride, const float* lowers,
+    const float* biases, const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -123,89 +121,9 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
 
     const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-      {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
-        __builtin_prefetch(written + i + 0, 1);
-        __builtin_prefetch(written + i + 16, 1);
-        const f32x16 x0 = scalar_load(x + i + 0);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        const f32x16 x1 = scalar_load(x + i + 16);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-      {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
-        __builtin_prefetch(written + i + 32, 1);
-        __builtin_prefetch(written + i + 48, 1);
-        const f32x16 x0 = scalar_load(x + i + 32);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        const f32x16 x1 = scalar_load(x + i + 48);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-    }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
@@ -304,7 +222,7 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
   }
 }
@@ -427,7 +345,8 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
                            scalar_set1(exponential->scale));
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n, y + r * y_stride);
       }
     }
     *done += count;
@@ -438,11 +357,12 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
-    sum_rows_64(0, count, n, x, x_stride, next, x_stride, written, written_stride, lowers, biases,
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = x + next_rows * x_stride;
+    const size_t asked_stride = x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
+    sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;

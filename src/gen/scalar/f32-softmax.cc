@@ -130,16 +130,16 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-// The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is `next` to be read is asked
+// The sums of rows' terms in 16 lanes, folded to those of a vector. Terms go to y, by whole vectors. What is to be read next is `asked`
 // for, and so is what is to be `written`, whose lines the last pass would wait for in cache.
 //
-// Meanwhile, the logits of as many rows that follow may be made, of elements that lie next_stride apart and a mask, and their maxima in
+// Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
 [[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* next, size_t next_stride,
-                                                      float* y, size_t y_stride, const float* written,
-                                                      size_t written_stride, const float* lowers,
-                                                      const float* biases,
+                                                      size_t x_stride, const float* asked,
+                                                      size_t asked_stride, float* y, size_t y_stride,
+                                                      const float* written, size_t written_stride,
+                                                      const float* lowers, const float* biases,
                                                       const struct smx_f32_exponential* exponential,
                                                       f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
@@ -161,93 +161,9 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
 
     const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-      {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
-        __builtin_prefetch(written + i + 0, 1);
-        __builtin_prefetch(written + i + 16, 1);
-        const f32x16 x0 = scalar_load(x + i + 0);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        scalar_store(y + i + 0, e0);
-        const f32x16 x1 = scalar_load(x + i + 16);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        scalar_store(y + i + 16, e1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-      {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
-        __builtin_prefetch(written + i + 32, 1);
-        __builtin_prefetch(written + i + 48, 1);
-        const f32x16 x0 = scalar_load(x + i + 32);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        scalar_store(y + i + 32, e0);
-        const f32x16 x1 = scalar_load(x + i + 48);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        scalar_store(y + i + 48, e1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-    }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
@@ -351,18 +267,18 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
 }
 
 [[gnu::always_inline]] static inline void sum_rows_64_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, const float* mask, size_t mask_stride, float scale, float* logits, f32x16* max,
-    const float* lowers, const float* biases, const struct smx_f32_exponential* exponential, f32x16* hi,
-    f32x16* lo) {
+    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
+    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
+    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
+    float* logits, f32x16* max, const float* lowers, const float* biases,
+    const struct smx_f32_exponential* exponential, f32x16* hi, f32x16* lo) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -384,121 +300,9 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
 
     const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-      {
-        __builtin_prefetch(next + i + 0);
-        __builtin_prefetch(next + i + 16);
-        __builtin_prefetch(written + i + 0, 1);
-        __builtin_prefetch(written + i + 16, 1);
-        const f32x16 x0 = scalar_load(x + i + 0);
-        {
-          const f32x16 x0 = scalar_load(unmasked + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(logit, row_max[0]);
-          scalar_store(logits + i + 0, logit);
-        }
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        scalar_store(y + i + 0, e0);
-        const f32x16 x1 = scalar_load(x + i + 16);
-        {
-          const f32x16 x0 = scalar_load(unmasked + i + 16);
-          const f32x16 b0 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(logit, row_max[1]);
-          scalar_store(logits + i + 16, logit);
-        }
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        scalar_store(y + i + 16, e1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-      {
-        __builtin_prefetch(next + i + 32);
-        __builtin_prefetch(next + i + 48);
-        __builtin_prefetch(written + i + 32, 1);
-        __builtin_prefetch(written + i + 48, 1);
-        const f32x16 x0 = scalar_load(x + i + 32);
-        {
-          const f32x16 x0 = scalar_load(unmasked + i + 32);
-          const f32x16 b0 = scalar_load(mask + i + 32);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(logit, row_max[0]);
-          scalar_store(logits + i + 32, logit);
-        }
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped0 = scalar_max(lower, x0);
-        const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-        const f32x16 n0 = scalar_sub(biased0, bias);
-        const f32x16 index0 = (biased0);
-        f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-        t0 = scalar_fma(n0, minus_eighth_lo, t0);
-        f32x16 u0 = scalar_fma(t0, cube, square);
-        u0 = scalar_fma(u0, t0, linear);
-        u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-        const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-        const f32x16 e0 = scalar_fma(s0, u0, s0);
-        scalar_store(y + i + 32, e0);
-        const f32x16 x1 = scalar_load(x + i + 48);
-        {
-          const f32x16 x0 = scalar_load(unmasked + i + 48);
-          const f32x16 b0 = scalar_load(mask + i + 48);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(logit, row_max[1]);
-          scalar_store(logits + i + 48, logit);
-        }
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const f32x16 clamped1 = scalar_max(lower, x1);
-        const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-        const f32x16 n1 = scalar_sub(biased1, bias);
-        const f32x16 index1 = (biased1);
-        f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-        t1 = scalar_fma(n1, minus_eighth_lo, t1);
-        f32x16 u1 = scalar_fma(t1, cube, square);
-        u1 = scalar_fma(u1, t1, linear);
-        u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-        const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-        const f32x16 e1 = scalar_fma(s1, u1, s1);
-        scalar_store(y + i + 48, e1);
-        add_compensated(&block_hi[0], &block_lo[0], scalar_add(e0, e1));
-      }
-    }
     for (; i < pairs; i += 32) {
-      __builtin_prefetch(next + i + 0);
-      __builtin_prefetch(next + i + 16);
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
@@ -618,13 +422,13 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
           scalar_max(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
     }
     max[r] = scalar_max(row_max[0], row_max[1]);
-    unmasked += next_stride;
+    unmasked += unmasked_stride;
     mask += mask_stride;
     logits += y_stride;
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
-    next += next_stride;
+    asked += asked_stride;
     written += written_stride;
     y += y_stride;
   }
@@ -674,6 +478,22 @@ template <bool kStreams>
     scalar_store_tail(y + whole, (ptrdiff_t)(n - whole), scalar_scaled(scalar_load(from + whole), hi, lo));
 }
 
+// n zeros in each row.
+template <bool kStreams>
+static void fill_zero(size_t rows, size_t n, float* y, size_t y_stride) {
+  for (; rows > 0; rows--, y += y_stride) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+      if constexpr (kStreams) {
+        scalar_store(y + i + 0, scalar_set1(0.0f));
+      } else {
+        scalar_store(y + i + 0, scalar_set1(0.0f));
+      }
+    }
+    scalar_store_tail(y + i + 0, (ptrdiff_t)(n - i) - 0, scalar_set1(0.0f));
+  }
+}
+
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_rows(size_t first, size_t end, size_t n, const float* from,
                                                      size_t from_stride, float* y, size_t y_stride,
@@ -688,9 +508,9 @@ template <bool kStreams>
 
 template <bool kGrows>
 static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
-                                 const float* mask, size_t mask_stride, float scale, float* y,
-                                 size_t y_stride, bool streams, size_t* done,
-                                 const struct smx_f32_exponential* exponential) {
+                                 const float* next, size_t next_stride, const float* mask, size_t mask_stride,
+                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
+                                 size_t* done, const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
@@ -761,12 +581,22 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        scale_rows<false>(r, end, length, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
+        // Terms are followed by zeros.
+        const size_t lanes = (length + 15) / 16 * 16;
+        const size_t scaled = lanes <= width ? lanes : length;
+        scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
+        if (scaled < width) {
+          fill_zero<false>(end - r, width - scaled, y + r * y_stride + scaled, y_stride);
+        }
       }
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16)];
-        if (row != row) smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (row == row) continue;
+        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        if (n + (r) * (size_t)growth < width)
+          fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
+                           0);
       }
     }
     *done += count;
@@ -780,26 +610,29 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
 
     // Never beyond the last row: asking for what no page holds takes long.
     const size_t following = rows - *done - count;
-    const size_t ahead = following < together ? following : together;
-    const float* const next = x + ahead * x_stride;
-    const float* const written = streams ? next : y;
-    const size_t written_stride = streams ? x_stride : y_stride;
+    const size_t next_rows = following < together ? following : together;
+    const float* const asked = next != nullptr ? next + *done * next_stride : x + next_rows * x_stride;
+    const size_t asked_stride = next != nullptr ? next_stride : x_stride;
+    const float* const written = streams ? asked : y;
+    const size_t written_stride = streams ? asked_stride : y_stride;
     const float* const logits = mask != nullptr ? terms : x;
     const size_t logits_stride = mask != nullptr ? terms_stride : x_stride;
-    made = !kGrows && !stops && mask != nullptr ? ahead : 0;
+    made = !kGrows && !stops && mask != nullptr ? next_rows : 0;
     if (made > 0) {
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
-      const float* const after_next = x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, x_stride, terms, terms_stride,
-                                written, written_stride, x + count * x_stride, mask + count * mask_stride,
-                                mask_stride, scale, made_logits, max, lowers, biases, exponential, hi, lo);
+      const float* const after_next =
+          next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
+      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
+                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
+                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
+                                biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, next + r * x_stride, x_stride,
-                  terms + r * terms_stride, terms_stride, written + r * written_stride, written_stride,
-                  lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
+                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
+                  written_stride, lowers, biases, exponential, hi, lo);
     }
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
@@ -844,11 +677,11 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
-                                                         const float* x, size_t x_stride, const float* mask,
-                                                         size_t mask_stride, float scale, float* y,
-                                                         size_t y_stride, bool streams, size_t* done,
-                                                         const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc4(
+    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
+    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
+    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   const auto run = rows_u64_acc4<true>;
-  run(rows, n, growth, x, x_stride, mask, mask_stride, scale, y, y_stride, streams, done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
+      done, exponential);
 }
