@@ -162,6 +162,7 @@ class Queries {
     const bool adds_floats = op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
     logits.base.mask = adds_floats ? reinterpret_cast<const float*>(logits.mask) : nullptr;
     logits.base.scale = op_.maker.scale;
+    logits.base.climbs = logits.slope != nullptr;
   }
 
  private:

@@ -48,9 +48,15 @@ bool MayStore(const smx_row& row, size_t end) {
          row.types().output == smx_datatype_f32;
 }
 
-// The sum of staged elements, their terms stored. There is room for the elements in `tile`, which may be where the terms go.
-void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, float* terms,
-                      smx_f32_extended* sum) {
+// The sum of staged elements, which are put where their terms go: their maximum is known before the first term is.
+void StoreTermsInPlace(const smx_row& row, size_t start, size_t n, float* terms, smx_f32_extended* sum) {
+  Stage(row, start, n, terms);
+  row.kernels().f32_raddstoreextexp(n, terms, 0, nullptr, 1.0f, terms, sum, &row.exponential());
+}
+
+// The same with elements in `tile`, which may be where the terms go, or those of a mask where they are.
+void StoreTermsApart(const smx_row& row, size_t start, size_t n, float* tile, float* terms,
+                     smx_f32_extended* sum) {
   const float* x = tile;
   const float* mask = nullptr;
   size_t following = 0;
@@ -63,6 +69,17 @@ void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, f
   }
   const float scale = mask != nullptr ? row.logits->scale : 1.0f;
   row.kernels().f32_raddstoreextexp(n, x, following, mask, scale, terms, sum, &row.exponential());
+}
+
+// The sum of staged elements, their terms stored, if they can be. Apart there is no maximum to wait for; but blocks may have no reference in
+// common as they come, and a mask may hide NaN.
+void StoreStagedTerms(const smx_row& row, size_t start, size_t n, float* tile, float* terms,
+                      smx_f32_extended* sum) {
+  if (row.logits == nullptr || !row.logits->climbs) {
+    StoreTermsApart(row, start, n, tile, terms, sum);
+    if (sum->hi == sum->hi) return;
+  }
+  StoreTermsInPlace(row, start, n, terms, sum);
 }
 
 // Apart, for their frames are large. Returns whether the terms are stored.

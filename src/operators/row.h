@@ -13,6 +13,7 @@ struct smx_logits {
   // Where it is not NULL, they are scale * x + mask, all of them floats: kernels that store terms make them as they go.
   const float* mask;
   float scale;
+  bool climbs;  // whether they are expected to be ever larger
 };
 
 struct smx_row {
