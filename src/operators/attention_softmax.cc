@@ -527,6 +527,27 @@ void RunTogether(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queri
   }
 }
 
+// ---- Longer ones
+
+// Runs the next queries, as many together as a level 1 cache holds.
+void RunInTurn(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
+  Query together[SMX_MOST_ROWS_TOGETHER];
+  smx_row rows[SMX_MOST_ROWS_TOGETHER];
+  size_t count = 0;
+  const size_t most = smx_rows_together(op.attention.keys);
+  for (size_t left = std::min(most, end - queries->index()); left > 0; left--, queries->Next()) {
+    Query* query = &together[count];
+    queries->Read(query);
+    FillUnseen(op, *query);
+    if (query->channels() == 0) {
+      FillMasked(op, *query);
+    } else {
+      rows[count++] = RowOf(op, plan, *query);
+    }
+  }
+  if (count > 0) smx_run_rows_together(rows, count);
+}
+
 // ---- The operator
 
 void RunQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t start, size_t end) {
@@ -537,10 +558,7 @@ void RunQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t
     if (groups) {
       RunTogether(op, plan, &queries, end);
     } else {
-      Query query;
-      queries.Read(&query);
-      RunQuery(op, plan, query);
-      queries.Next();
+      RunInTurn(op, plan, &queries, end);
     }
   }
 }

@@ -398,9 +398,11 @@ bool MayOverwrite(const smx_row& row) {
   return smx_is_in_range(max, &row.exponential());
 }
 
-// Whether the terms of a row of a single tile are stored, in a buffer where the output does not hold them.
+// Whether a row of a single tile has a buffer, for its elements or its terms.
 bool StoresTile(const smx_row& row) {
-  return row.channels <= SMX_TILE && row.algorithm == smx_algorithm_store_and_rescale &&
+  const bool makes_as_it_goes =
+      row.logits != nullptr && row.logits->mask != nullptr && MayStore(row, row.channels);
+  return row.channels <= SMX_TILE && row.algorithm == smx_algorithm_store_and_rescale && !makes_as_it_goes &&
          (row.is_staged() || !row.types().is_f32());
 }
 

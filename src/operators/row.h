@@ -4,6 +4,8 @@
 #include <pthreadpool.h>
 #include <stddef.h>
 
+#include <algorithm>
+
 #include "src/operators/rows.h"
 
 // Logits that are made of a row's elements, and of what else an operator knows of the row, whenever they are needed.
@@ -51,6 +53,12 @@ bool smx_run_row(const struct smx_row* row);
 // Short rows go some at a time, so that the processor finds work in one while it waits for the sum of another.
 #define SMX_MOST_ROWS_TOGETHER 4
 void smx_run_rows_together(const struct smx_row* rows, size_t count);
+
+// How many: as many as a level 1 cache holds.
+static inline size_t smx_rows_together(size_t channels) {
+  constexpr size_t kElementsTogether = 4096;
+  return std::clamp<size_t>(kElementsTogether / channels, 1, SMX_MOST_ROWS_TOGETHER);
+}
 
 // Over all threads of a pool.
 void smx_run_row_split(const struct smx_row* row, pthreadpool_t threadpool);

@@ -37,14 +37,8 @@ smx_row RowAt(const smx_rows& op, const smx_softmax_plan& plan, size_t index) {
           false};
 }
 
-// As many rows together as a level 1 cache holds.
-size_t RowsTogether(size_t channels) {
-  constexpr size_t kElementsTogether = 4096;
-  return std::clamp<size_t>(kElementsTogether / channels, 1, SMX_MOST_ROWS_TOGETHER);
-}
-
 void RunOneByOne(const smx_rows& op, const smx_softmax_plan& plan, size_t start, size_t end) {
-  const size_t together = RowsTogether(op.channels);
+  const size_t together = smx_rows_together(op.channels);
   while (start < end) {
     const size_t count = std::min(together, end - start);
     smx_row rows[SMX_MOST_ROWS_TOGETHER];

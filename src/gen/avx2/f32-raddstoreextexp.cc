@@ -25,7 +25,7 @@ static inline float maximum(size_t n, const float* x) {
   return avx2_reduce_max(_mm256_max_ps(_mm256_max_ps(m0, m1), _mm256_max_ps(m2, m3)));
 }
 
-// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+// y[i] = scale * x[i] + mask[i], NaN where the mask hides it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m256 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m256 vscale = _mm256_set1_ps(scale);
   __m256 m0 = _mm256_set1_ps(-INFINITY);
@@ -35,13 +35,11 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
     const __m256 x1 = _mm256_loadu_ps(x + 8);
     const __m256 b1 = _mm256_loadu_ps(mask + 8);
-    const __m256 y0 = _mm256_fmadd_ps(
-        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m0 = _mm256_max_ps(m0, y0);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, x0, b0);
+    m0 = _mm256_max_ps(y0, m0);
     _mm256_storeu_ps(y + 0, y0);
-    const __m256 y1 = _mm256_fmadd_ps(
-        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-    m1 = _mm256_max_ps(m1, y1);
+    const __m256 y1 = _mm256_fmadd_ps(vscale, x1, b1);
+    m1 = _mm256_max_ps(y1, m1);
     _mm256_storeu_ps(y + 8, y1);
     x += 16;
     mask += 16;
@@ -50,9 +48,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 8; n -= 8) {
     const __m256 x0 = _mm256_loadu_ps(x + 0);
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
-    const __m256 y0 = _mm256_fmadd_ps(
-        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m0 = _mm256_max_ps(m0, y0);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, x0, b0);
+    m0 = _mm256_max_ps(y0, m0);
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
     mask += 8;
@@ -61,9 +58,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const __m256 x0 = avx2_load_tail(x, (ptrdiff_t)n, _mm256_setzero_ps());
     const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
-    const __m256 y0 = _mm256_fmadd_ps(
-        vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m1 = _mm256_max_ps(m1, y0);
+    const __m256 y0 = _mm256_fmadd_ps(vscale, x0, b0);
+    m1 = _mm256_max_ps(y0, m1);
     avx2_store_tail(y, (ptrdiff_t)n, y0);
   }
   return _mm256_max_ps(m0, m1);

@@ -95,11 +95,11 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b1 = _mm256_loadu_ps(mask + 8);
     const __m256 y0 = _mm256_fmadd_ps(
         vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m0 = _mm256_max_ps(m0, y0);
+    m0 = _mm256_max_ps(y0, m0);
     _mm256_storeu_ps(y + 0, y0);
     const __m256 y1 = _mm256_fmadd_ps(
         vscale, _mm256_andnot_ps(_mm256_cmp_ps(b1, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x1), b1);
-    m1 = _mm256_max_ps(m1, y1);
+    m1 = _mm256_max_ps(y1, m1);
     _mm256_storeu_ps(y + 8, y1);
     x += 16;
     mask += 16;
@@ -110,7 +110,7 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = _mm256_loadu_ps(mask + 0);
     const __m256 y0 = _mm256_fmadd_ps(
         vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m0 = _mm256_max_ps(m0, y0);
+    m0 = _mm256_max_ps(y0, m0);
     _mm256_storeu_ps(y + 0, y0);
     x += 8;
     mask += 8;
@@ -121,7 +121,7 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     const __m256 b0 = avx2_load_tail(mask, (ptrdiff_t)n, _mm256_set1_ps(-INFINITY));
     const __m256 y0 = _mm256_fmadd_ps(
         vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
-    m1 = _mm256_max_ps(m1, y0);
+    m1 = _mm256_max_ps(y0, m1);
     _mm256_storeu_ps(y, y0);
   }
   return _mm256_max_ps(m0, m1);

@@ -25,7 +25,7 @@ static inline float maximum(size_t n, const float* x) {
   return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(m0, m1), _mm512_max_ps(m2, m3)));
 }
 
-// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+// y[i] = scale * x[i] + mask[i], NaN where the mask hides it. Returns their maxima in lanes; where one is NaN, any number.
 static inline __m512 add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const __m512 vscale = _mm512_set1_ps(scale);
   __m512 m0 = _mm512_set1_ps(-INFINITY);
@@ -35,13 +35,11 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 b0 = _mm512_loadu_ps(mask + 0);
     const __m512 x1 = _mm512_loadu_ps(x + 16);
     const __m512 b1 = _mm512_loadu_ps(mask + 16);
-    const __m512 y0 =
-        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m0 = _mm512_max_ps(m0, y0);
+    const __m512 y0 = _mm512_fmadd_ps(vscale, x0, b0);
+    m0 = _mm512_max_ps(y0, m0);
     _mm512_storeu_ps(y + 0, y0);
-    const __m512 y1 =
-        _mm512_mask3_fmadd_ps(vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m1 = _mm512_max_ps(m1, y1);
+    const __m512 y1 = _mm512_fmadd_ps(vscale, x1, b1);
+    m1 = _mm512_max_ps(y1, m1);
     _mm512_storeu_ps(y + 16, y1);
     x += 32;
     mask += 32;
@@ -50,9 +48,8 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
   for (; n >= 16; n -= 16) {
     const __m512 x0 = _mm512_loadu_ps(x + 0);
     const __m512 b0 = _mm512_loadu_ps(mask + 0);
-    const __m512 y0 =
-        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m0 = _mm512_max_ps(m0, y0);
+    const __m512 y0 = _mm512_fmadd_ps(vscale, x0, b0);
+    m0 = _mm512_max_ps(y0, m0);
     _mm512_storeu_ps(y + 0, y0);
     x += 16;
     mask += 16;
@@ -61,9 +58,8 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
   if (n > 0) {
     const __m512 x0 = avx512f_load_tail(x, (ptrdiff_t)n, _mm512_setzero_ps());
     const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
-    const __m512 y0 =
-        _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m1 = _mm512_max_ps(m1, y0);
+    const __m512 y0 = _mm512_fmadd_ps(vscale, x0, b0);
+    m1 = _mm512_max_ps(y0, m1);
     avx512f_store_tail(y, (ptrdiff_t)n, y0);
   }
   return _mm512_max_ps(m0, m1);

@@ -95,11 +95,11 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 b1 = _mm512_loadu_ps(mask + 16);
     const __m512 y0 =
         _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m0 = _mm512_max_ps(m0, y0);
+    m0 = _mm512_max_ps(y0, m0);
     _mm512_storeu_ps(y + 0, y0);
     const __m512 y1 =
         _mm512_mask3_fmadd_ps(vscale, x1, b1, _mm512_cmp_ps_mask(b1, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m1 = _mm512_max_ps(m1, y1);
+    m1 = _mm512_max_ps(y1, m1);
     _mm512_storeu_ps(y + 16, y1);
     x += 32;
     mask += 32;
@@ -110,7 +110,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 b0 = _mm512_loadu_ps(mask + 0);
     const __m512 y0 =
         _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m0 = _mm512_max_ps(m0, y0);
+    m0 = _mm512_max_ps(y0, m0);
     _mm512_storeu_ps(y + 0, y0);
     x += 16;
     mask += 16;
@@ -121,7 +121,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     const __m512 b0 = avx512f_load_tail(mask, (ptrdiff_t)n, _mm512_set1_ps(-INFINITY));
     const __m512 y0 =
         _mm512_mask3_fmadd_ps(vscale, x0, b0, _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
-    m1 = _mm512_max_ps(m1, y0);
+    m1 = _mm512_max_ps(y0, m1);
     _mm512_storeu_ps(y, y0);
   }
   return _mm512_max_ps(m0, m1);

@@ -25,7 +25,7 @@ static inline float maximum(size_t n, const float* x) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(m0, m1), vmaxq_f32(m2, m3)));
 }
 
-// y[i] = scale * x[i] + mask[i], as f32-vaddmask has it. Returns their maxima in lanes; where one is NaN, any number.
+// y[i] = scale * x[i] + mask[i], NaN where the mask hides it. Returns their maxima in lanes; where one is NaN, any number.
 static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, float scale, float* y) {
   const float32x4_t vscale = vdupq_n_f32(scale);
   float32x4_t m0 = vdupq_n_f32(-INFINITY);
@@ -35,15 +35,11 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
-    const float32x4_t y0 = vfmaq_f32(
-        b0, vscale,
-        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(m0, y0);
+    const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
+    m0 = vmaxq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
-    const float32x4_t y1 = vfmaq_f32(
-        b1, vscale,
-        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(m1, y1);
+    const float32x4_t y1 = vfmaq_f32(b1, vscale, x1);
+    m1 = vmaxq_f32(y1, m1);
     vst1q_f32(y + 4, y1);
     x += 8;
     mask += 8;
@@ -52,10 +48,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   for (; n >= 4; n -= 4) {
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
-    const float32x4_t y0 = vfmaq_f32(
-        b0, vscale,
-        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(m0, y0);
+    const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
+    m0 = vmaxq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     x += 4;
     mask += 4;
@@ -64,10 +58,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   if (n > 0) {
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
-    const float32x4_t y0 = vfmaq_f32(
-        b0, vscale,
-        vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(m1, y0);
+    const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
+    m1 = vmaxq_f32(y0, m1);
     neon_store_tail(y, (ptrdiff_t)n, y0);
   }
   return vmaxq_f32(m0, m1);

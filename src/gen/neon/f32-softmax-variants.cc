@@ -95,12 +95,12 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(m0, y0);
+    m0 = vmaxq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(
         b1, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(m1, y1);
+    m1 = vmaxq_f32(y1, m1);
     vst1q_f32(y + 4, y1);
     x += 8;
     mask += 8;
@@ -112,7 +112,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(m0, y0);
+    m0 = vmaxq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     x += 4;
     mask += 4;
@@ -124,7 +124,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(m1, y0);
+    m1 = vmaxq_f32(y0, m1);
     vst1q_f32(y, y0);
   }
   return vmaxq_f32(m0, m1);

@@ -92,10 +92,10 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 x1 = scalar_load(x + 16);
     const f32x16 b1 = scalar_load(mask + 16);
     const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
-    m0 = scalar_max(m0, y0);
+    m0 = scalar_max(y0, m0);
     scalar_store(y + 0, y0);
     const f32x16 y1 = scalar_masked_fma(vscale, x1, b1);
-    m1 = scalar_max(m1, y1);
+    m1 = scalar_max(y1, m1);
     scalar_store(y + 16, y1);
     x += 32;
     mask += 32;
@@ -105,7 +105,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 x0 = scalar_load(x + 0);
     const f32x16 b0 = scalar_load(mask + 0);
     const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
-    m0 = scalar_max(m0, y0);
+    m0 = scalar_max(y0, m0);
     scalar_store(y + 0, y0);
     x += 16;
     mask += 16;
@@ -115,7 +115,7 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
     const f32x16 x0 = scalar_load_tail(x, (ptrdiff_t)n, scalar_set1(0.0f));
     const f32x16 b0 = scalar_load_tail(mask, (ptrdiff_t)n, scalar_set1(-INFINITY));
     const f32x16 y0 = scalar_masked_fma(vscale, x0, b0);
-    m1 = scalar_max(m1, y0);
+    m1 = scalar_max(y0, m1);
     scalar_store(y, y0);
   }
   return scalar_max(m0, m1);
