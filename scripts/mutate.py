@@ -350,6 +350,7 @@ MUTATIONS = [
     Mutation("rows of NaN not followed by zeros", SEVERAL_ROWS, "fill_zero<false>(1, width - (%s), y", "fill_zero<false>(0, width - (%s), y", ROWS, "Masked*"),
     Mutation("padding of several causal queries left as it was", ATTENTION, "block.width = begins_alike ? EndOfResults(op, query) - query.keys.begin : 0;", "block.width = begins_alike ? query.length - query.keys.begin : 0;", ATTENTION_TEST),
     Mutation("keys before a window that stands still left as they were", ATTENTION, "      Fill(op, query, 0, query.keys.begin, 0.0f);\n    } else", "    } else", ATTENTION_TEST),
+    Mutation("queries that see nothing run with others", ATTENTION, "if (query->channels() == 0) {", "if (query->channels() > op.attention.keys + 1) {", ATTENTION_TEST),
     Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
     Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.sub("width", "width")) }};', LOGITS_TEST),
     Mutation("overflowing size accepted", "src/operators/layout.h", "(rows - 1) > (largest - channels) / stride", "rows > largest", OPERATOR),

@@ -149,6 +149,8 @@ TEST_F(Uninitialized, NothingWorks) {
   const std::string reason = "not initialised";
   ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_create_softmax_nc_f32(0, &op); });
   EXPECT_EQ(op, nullptr);
+  ExpectRejected(smx_status_uninitialized, reason,
+                 [&] { return smx_create_attention_softmax(nullptr, 0, &op); });
   ExpectRejected(smx_status_uninitialized, reason, [&] { return smx_get_isa(&name); });
   EXPECT_EQ(name, nullptr);
   name = "unchanged";

@@ -25,7 +25,7 @@ struct AttentionSoftmax {
 
   bool has_sinks() const { return attention.sinks != nullptr; }
   // Whether logits are other numbers than the elements.
-  bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != smx_datatype_f32; }
+  bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != rows.types->input; }
   // Whether kernels take elements as they are, if the mask is one of floats: their sum with it is all that becomes of them.
   bool adds_mask_alone() const {
     return maker.input_type == smx_datatype_f32 && options.mask_type != 0 && maker.mask_key_stride == 1 &&
@@ -258,7 +258,8 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // Whether kernels take queries, and write their results, where they are.
 bool TakesBlocks(const AttentionSoftmax& op) {
-  return (op.adds_mask_alone() || !op.makes_logits()) && op.rows.types->output == smx_datatype_f32;
+  return op.adds_mask_alone() ? op.rows.types->output == smx_datatype_f32
+                              : !op.makes_logits() && op.rows.types->is_f32();
 }
 
 // Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before, followed
@@ -572,8 +573,8 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.element_bytes = op.maker.input->input_bytes + op.rows.types->output_bytes;
   shape.in_place = is_in_place;
   shape.groups_rows = op.attention.logsumexp == nullptr;
-  shape.stores_terms =
-      shape.channels <= SMX_TILE || (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
+  shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
+                       (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
   const smx_attention_strides& y = op.attention.output_strides;
   shape.aligned_rows =
       TakesBlocks(op) && smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
@@ -822,10 +823,16 @@ enum smx_status smx_create_attention_softmax(const struct smx_attention_options*
     const smx_status status = CheckOptions(options);
     if (status != smx_status_success) return status;
   }
+  constexpr smx_attention_options kUnchecked = {smx_datatype_f32, smx_datatype_f32, smx_datatype{}, 0.0f, 0};
+  if (options == nullptr)
+    options = &kUnchecked;  // of an operator that is not created, for nothing is initialised
   constexpr uint32_t kFlags = SMX_FLAG_MASKED_ROWS_TO_ZERO | SMX_FLAG_CAUSAL | SMX_FLAG_PADDING_TO_ZERO;
-  const smx_status status = smx_create_rows(&kAttentionSoftmax, sizeof(AttentionSoftmax),
-                                            "attention_softmax_op_out", smx_rows_softmax, smx_datatype_f32,
-                                            options->output_type, nullptr, kFlags, flags, op_out);
+  // Elements are taken as they are where kernels take their type, and else made floats.
+  const bool takes_input = smx_find_types(options->input_type, options->output_type) != nullptr;
+  const smx_status status =
+      smx_create_rows(&kAttentionSoftmax, sizeof(AttentionSoftmax), "attention_softmax_op_out",
+                      smx_rows_softmax, takes_input ? options->input_type : smx_datatype_f32,
+                      options->output_type, nullptr, kFlags, flags, op_out);
   if (status != smx_status_success) return status;
   AttentionSoftmax* op = Attention(*op_out);
   op->options = *options;
