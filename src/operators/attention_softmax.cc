@@ -26,10 +26,10 @@ struct AttentionSoftmax {
   bool has_sinks() const { return attention.sinks != nullptr; }
   // Whether logits are other numbers than the elements.
   bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != rows.types->input; }
-  // Whether kernels take elements as they are, if the mask is one of floats: their sum with it is all that becomes of them.
+  // Whether the sum with a mask is all that becomes of them.
   bool adds_mask_alone() const {
-    return maker.input_type == smx_datatype_f32 && options.mask_type != 0 && maker.mask_key_stride == 1 &&
-           options.softcap == 0.0f && attention.slopes == nullptr && !has_sinks();
+    return options.mask_type != 0 && maker.mask_key_stride == 1 && options.softcap == 0.0f &&
+           attention.slopes == nullptr && !has_sinks();
   }
   // Whether more becomes of them than a product with the scale.
   bool adds() const {
@@ -159,7 +159,8 @@ class Queries {
     logits.slope = attention.slopes != nullptr ? &attention.slopes[head_] : nullptr;
     logits.distance = static_cast<int64_t>(query->keys.begin) - PositionOf(0);
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
-    const bool adds_floats = op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
+    const bool adds_floats = op_.maker.input_type == smx_datatype_f32 &&
+                             op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
     logits.base.mask = adds_floats ? reinterpret_cast<const float*>(logits.mask) : nullptr;
     logits.base.scale = op_.maker.scale;
     logits.base.climbs = logits.slope != nullptr;
@@ -256,10 +257,9 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // ---- Several queries of few keys at a time
 
-// Whether kernels take queries, and write their results, where they are.
+// Whether kernels take elements of floats as they are, or with a mask.
 bool TakesBlocks(const AttentionSoftmax& op) {
-  return op.adds_mask_alone() ? op.rows.types->output == smx_datatype_f32
-                              : !op.makes_logits() && op.rows.types->is_f32();
+  return op.adds_mask_alone() || (!op.adds() && op.maker.scale == 1.0f);
 }
 
 // Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before, followed
@@ -285,6 +285,14 @@ struct Block {
 // What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
 constexpr size_t kMadeElements = 4096;
 
+// Of a block's rows as many as a buffer has room for, as far apart as the longest.
+size_t RowsThatFit(const Block& block) {
+  if (block.growth <= 0) return std::min(block.rows, kMadeElements / block.n);
+  size_t rows = 1;
+  while (rows < block.rows && (rows + 1) * block.RowLength(rows) <= kMadeElements) rows++;
+  return rows;
+}
+
 // n of a mask's elements as floats that are added: of booleans 0 and -inf.
 void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* floats) {
   const smx_microkernels& kernels = op.rows.base.microkernels;
@@ -293,45 +301,50 @@ void MakeMask(const AttentionSoftmax& op, size_t n, const char* mask, float* flo
   kernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask), floats, floats, 0.0f);
 }
 
-// Calls make(n, x, mask, made) for each row, of so many as there is room for, or once for all that follow one another. Those behind are to be
-// read next: there are `following` rows, the block's included.
+// A block's rows in a buffer, and how far apart they are there.
+struct MadeRows {
+  alignas(64) float elements[kMadeElements];
+  size_t stride = 0;
+};
+
+// Calls make(n, r, first) for each row, of which there is room for as many as there are, or once for all that follow one another, there and
+// in the buffer: n elements from the row's first on.
 template <class Make>
-void MakeRows(const AttentionSoftmax& op, const char* mask, size_t following, float* made, Block* block,
-              const Make& make) {
-  const size_t longest = block->LongestRow();
-  block->rows = std::min(block->rows, kMadeElements / longest);
-  if (block->growth == 0 && following >= 2 * block->rows) {
-    block->next = block->x + block->rows * block->x_stride;
-    block->next_stride = block->x_stride;
-  }
-  const bool is_one = block->growth == 0 && block->x_stride == block->n && block->mask_stride == block->n;
-  const size_t calls = is_one ? 1 : block->rows;
-  for (size_t r = 0; r < calls; r++) {
-    make(is_one ? block->rows * block->n : block->RowLength(r), block->x + r * block->x_stride,
-         mask + r * block->mask_stride * op.maker.mask_bytes, made + r * longest);
-  }
+void MakeRows(const Block& block, bool are_one, MadeRows* made, const Make& make) {
+  if (are_one && block.growth == 0 && made->stride == block.n)
+    return make(block.rows * block.n, 0, made->elements);
+  for (size_t r = 0; r < block.rows; r++) make(block.RowLength(r), r, made->elements + r * made->stride);
 }
 
-// Masks of other types than f32 are made floats, or, where they are booleans, what is left of a block is made its logits.
-void TakeMask(const AttentionSoftmax& op, const char* mask, size_t following, float* made, Block* block) {
-  const size_t longest = block->LongestRow();
+// Elements of other types than f32 are made floats.
+void TakeElements(const AttentionSoftmax& op, const char* x, MadeRows* made, Block* block) {
+  MakeRows(*block, block->x_stride == block->n, made, [&](size_t n, size_t r, float* floats) {
+    op.maker.input->to_f32(op.rows.base.microkernels, n,
+                           x + r * block->x_stride * op.maker.input->input_bytes, floats);
+  });
+  block->x = made->elements;
+  block->x_stride = made->stride;
+}
+
+// Masks of other types than f32 are made floats, or, where they are booleans, the elements are made logits.
+void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Block* block) {
+  const bool are_one = block->mask_stride == block->n;
+  const auto mask_of = [&](size_t r) { return mask + r * block->mask_stride * op.maker.mask_bytes; };
   if (block->mask_stride == 0) {
-    MakeMask(op, longest, mask, made);
-    block->mask = made;
+    MakeMask(op, block->LongestRow(), mask, made->elements);
+    block->mask = made->elements;
   } else if (op.options.mask_type == smx_datatype_bool) {
-    MakeRows(op, mask, following, made, block,
-             [&](size_t n, const float* x, const char* bytes, float* logits) {
-               op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(bytes), x,
-                                                         logits, op.maker.scale);
-             });
-    block->x = made;
-    block->x_stride = longest;
+    MakeRows(*block, are_one && block->x_stride == block->n, made, [&](size_t n, size_t r, float* logits) {
+      op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask_of(r)),
+                                                block->x + r * block->x_stride, logits, op.maker.scale);
+    });
+    block->x = made->elements;
+    block->x_stride = made->stride;
   } else {
-    MakeRows(
-        op, mask, following, made, block,
-        [&](size_t n, const float*, const char* halves, float* floats) { MakeMask(op, n, halves, floats); });
-    block->mask = made;
-    block->mask_stride = longest;
+    MakeRows(*block, are_one, made,
+             [&](size_t n, size_t r, float* floats) { MakeMask(op, n, mask_of(r), floats); });
+    block->mask = made->elements;
+    block->mask_stride = made->stride;
   }
 }
 
@@ -369,45 +382,104 @@ size_t RowsWithinABlock(size_t count, size_t n, ptrdiff_t growth) {
   return std::min(count, most + 1);
 }
 
+// Queries that follow one another as a block, up to `end`, and the first of them.
+struct BlockOfQueries {
+  Query query;
+  Block block = {};
+  size_t following;     // queries, the block's included
+  size_t y_stride;      // of queries
+  ptrdiff_t shift;      // of a query's keys from those of the one before
+  bool makes_elements;  // for they are not floats
+  bool makes_mask;      // likewise, or logits
+  bool makes_results;
+
+  bool begins_alike() const { return shift == 0; }
+
+  BlockOfQueries(const AttentionSoftmax& op, const Queries& queries, size_t end) {
+    queries.Read(&query);
+    block.n = query.keys.count();
+    if (block.n == 0 || block.n > SMX_BLOCK) return;
+    queries.Following(op.attention.mask_strides, &block.mask_stride);
+    queries.Following(op.attention.output_strides, &block.y_stride);
+    following = queries.Following(op.attention.input_strides, &block.x_stride);
+    y_stride = block.y_stride;
+    block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
+    block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
+    // A lone row's strides may be any numbers, and kernels ask for what follows.
+    for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
+      *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift);
+    }
+    makes_elements = op.maker.input_type != smx_datatype_f32;
+    makes_mask = op.options.mask_type != 0 && op.options.mask_type != smx_datatype_f32;
+    makes_results = op.rows.types->output != smx_datatype_f32;
+    block.width = begins_alike() && !makes_results ? EndOfResults(op, query) - query.keys.begin : 0;
+    if (!makes_elements) block.x = reinterpret_cast<const float*>(query.logits.x);
+    if (!makes_mask) block.mask = reinterpret_cast<const float*>(query.logits.mask);
+  }
+};
+
+// Results of keys that a block's queries do not see, but for those that the kernel has written.
+void FillUnseen(const AttentionSoftmax& op, BlockOfQueries* of, size_t done) {
+  Query& query = of->query;
+  const bool are_behind = of->block.width == 0 && (of->shift != 0 || of->block.growth != 0 ||
+                                                   query.keys.end < EndOfResults(op, query));
+  if (query.keys.begin == 0 && !are_behind) return;
+  for (size_t r = 0; r < done; r++) {
+    if (are_behind) {
+      FillUnseen(op, query);
+    } else {
+      Fill(op, query, 0, query.keys.begin, 0.0f);
+    }
+    query.y += of->y_stride * op.rows.types->output_bytes;
+    query.keys.begin += static_cast<size_t>(of->shift);
+    query.keys.end += static_cast<size_t>(of->shift + of->block.growth);
+  }
+}
+
+// Rows of floats, `stride` apart, to results of another type.
+void StoreResults(const AttentionSoftmax& op, const Block& block, size_t done, const float* floats,
+                  size_t stride, char* y) {
+  const auto store = [&](size_t n, size_t r) {
+    op.rows.types->from_f32(op.rows.base.microkernels, n, floats + r * stride,
+                            y + r * block.y_stride * op.rows.types->output_bytes, op.rows.quantizer);
+  };
+  if (block.growth == 0 && block.n == stride && block.y_stride == stride) return store(done * stride, 0);
+  for (size_t r = 0; r < done; r++) store(block.RowLength(r), r);
+}
+
 Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
                   size_t end) {
-  Query query;
-  queries.Read(&query);
-  Block block = {};
-  block.n = query.keys.count();
+  BlockOfQueries of(op, queries, end);
+  Block& block = of.block;
   if (block.n == 0 || block.n > SMX_BLOCK) return {0, 0};
-  queries.Following(op.attention.mask_strides, &block.mask_stride);
-  queries.Following(op.attention.output_strides, &block.y_stride);
-  const size_t following = queries.Following(op.attention.input_strides, &block.x_stride);
-  const size_t y_stride = block.y_stride;
-  ptrdiff_t shift;
-  block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
-  block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
-  // A lone row's strides may be any numbers, and kernels ask for what follows.
-  for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
-    *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift);
+  MadeRows elements, made;
+  const bool makes = of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results;
+  if (makes) {
+    block.rows = RowsThatFit(block);
+    elements.stride = made.stride = block.LongestRow();
   }
-  block.x = reinterpret_cast<const float*>(query.logits.x);
-  block.mask = query.logits.base.mask;
-  block.y = reinterpret_cast<float*>(ResultAt(op, query, query.keys.begin));
-  const bool begins_alike = shift == 0;
-  block.width = begins_alike ? EndOfResults(op, query) - query.keys.begin : 0;
-  alignas(64) float made[kMadeElements];
-  if (block.mask == nullptr && query.logits.mask != nullptr) {
-    TakeMask(op, query.logits.mask, following, made, &block);
+  // Where blocks are smaller than what is there of rows, a kernel does not see which are next. Of halves a row of floats asks for two.
+  const size_t bytes = op.maker.input->input_bytes;
+  if (makes && block.growth >= 0 && of.following >= (1 + sizeof(float) / bytes) * block.rows) {
+    block.next = reinterpret_cast<const float*>(of.query.logits.x + block.rows * block.x_stride * bytes);
+    block.next_stride = block.x_stride;
   }
-  const bool streams = plan.streams_output && begins_alike && query.keys.begin % SMX_LANES == 0;
-  const size_t done = RunKernel(op, plan, block, streams);
-  for (size_t r = 0; r < done && !(begins_alike && query.keys.begin == 0); r++) {
-    if (begins_alike) {
-      Fill(op, query, 0, query.keys.begin, 0.0f);
-    } else {
-      FillUnseen(op, query);
-    }
-    query.y += y_stride * sizeof(float);
-    query.keys.begin += static_cast<size_t>(shift);
-    query.keys.end += static_cast<size_t>(shift + block.growth);
+  if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
+  if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
+  char* const y = ResultAt(op, of.query, of.query.keys.begin);
+  if (!of.makes_results) {
+    block.y = reinterpret_cast<float*>(y);
+    const bool streams = plan.streams_output && of.begins_alike() && of.query.keys.begin % SMX_LANES == 0;
+    const size_t done = RunKernel(op, plan, block, streams);
+    FillUnseen(op, &of, done);
+    return {block.rows, done};
   }
+  Block floats = block;
+  floats.y = block.x == made.elements ? made.elements : elements.elements;
+  floats.y_stride = elements.stride;
+  const size_t done = RunKernel(op, plan, floats, false);
+  StoreResults(op, block, done, floats.y, floats.y_stride, y);
+  FillUnseen(op, &of, done);
   return {block.rows, done};
 }
 
@@ -576,8 +648,8 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
                        (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
   const smx_attention_strides& y = op.attention.output_strides;
-  shape.aligned_rows =
-      TakesBlocks(op) && smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
+  shape.aligned_rows = TakesBlocks(op) && op.rows.types->output == smx_datatype_f32 &&
+                       smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &op.rows.base.thresholds, threads);
   plan.streams_output &= plan.algorithm == smx_algorithm_several_rows || !op.makes_logits();
   return plan;
