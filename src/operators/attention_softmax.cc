@@ -421,8 +421,8 @@ struct BlockOfQueries {
 // Results of keys that a block's queries do not see, but for those that the kernel has written.
 void FillUnseen(const AttentionSoftmax& op, BlockOfQueries* of, size_t done) {
   Query& query = of->query;
-  const bool are_behind = of->block.width == 0 && (of->shift != 0 || of->block.growth != 0 ||
-                                                   query.keys.end < EndOfResults(op, query));
+  const bool are_behind =
+      of->block.width == 0 && (of->shift != 0 || query.keys.end < EndOfResults(op, query));
   if (query.keys.begin == 0 && !are_behind) return;
   for (size_t r = 0; r < done; r++) {
     if (are_behind) {
