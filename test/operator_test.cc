@@ -673,7 +673,7 @@ TEST_F(Operator, GetPlanTellsWhatRunWouldDo) {
   EXPECT_STREQ(PlanOf(op_, 1, SMX_TILE, true, 1).algorithm, "store-and-rescale");
   EXPECT_STREQ(PlanOf(op_, 1, kBeyondAnyCache, false, 1).algorithm, "two-pass");
 
-  EXPECT_FALSE(PlanOf(op_, 1, kBeyondAnyCache / 2, false, 1).streams_output);
+  EXPECT_FALSE(PlanOf(op_, 1, kBeyondAnyCache / 4, false, 1).streams_output);
   EXPECT_TRUE(PlanOf(op_, 1, 4 * kBeyondAnyCache, false, 1).streams_output);
   EXPECT_FALSE(PlanOf(op_, 1, 4 * kBeyondAnyCache, true, 1).streams_output);
 

@@ -53,6 +53,7 @@ ISA = Isa(
         # a * b + c, or c where that is -inf
         "masked_fma": "_mm256_fmadd_ps({a}, _mm256_andnot_ps(_mm256_cmp_ps({c}, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), {b}), {c})",
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
+        "max_number": "_mm256_max_ps({a}, {b})",  # b where a is NaN and b is not
         "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
         "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c
         "load_table": "_mm256_loadu_ps((const float*){p})",  # eight words

@@ -53,6 +53,7 @@ ISA = Isa(
         # a * b + c, or c where that is -inf
         "masked_fma": "_mm512_mask3_fmadd_ps({a}, {b}, {c}, _mm512_cmp_ps_mask({c}, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ))",
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
+        "max_number": "_mm512_max_ps({a}, {b})",  # b where a is NaN and b is not
         "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
         "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c
         "load_table": "avx512f_load_table({p})",  # eight words

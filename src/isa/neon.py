@@ -53,6 +53,7 @@ ISA = Isa(
         # a * b + c, or c where that is -inf
         "masked_fma": "vfmaq_f32({c}, {a}, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({b}), vceqq_f32({c}, vdupq_n_f32(-INFINITY)))))",
         "max": "vmaxq_f32({a}, {b})",  # NaN where a or b is NaN
+        "max_number": "vmaxnmq_f32({a}, {b})",  # b where a is NaN and b is not
         "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
         # a < b ? 0 : c
         "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",

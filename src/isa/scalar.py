@@ -52,6 +52,7 @@ ISA = Isa(
         "fma": "scalar_fma({a}, {b}, {c})",  # a * b + c, one rounding
         "masked_fma": "scalar_masked_fma({a}, {b}, {c})",  # a * b + c, or c where that is -inf
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
+        "max_number": "scalar_max({a}, {b})",  # b where a is NaN and b is not
         "shift_to_exponent": "scalar_shift_to_exponent({a})",
         "zero_below": "scalar_zero_below({a}, {b}, {c})",  # a < b ? 0 : c
         "load_table": "scalar_load_table({p})",  # eight words

@@ -36,10 +36,10 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(b1, vscale, x1);
-    m1 = vmaxq_f32(y1, m1);
+    m1 = vmaxnmq_f32(y1, m1);
     vst1q_f32(y + 4, y1);
     x += 8;
     mask += 8;
@@ -49,7 +49,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     x += 4;
     mask += 4;
@@ -59,7 +59,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m1 = vmaxq_f32(y0, m1);
+    m1 = vmaxnmq_f32(y0, m1);
     neon_store_tail(y, (ptrdiff_t)n, y0);
   }
   return vmaxq_f32(m0, m1);
@@ -2068,7 +2068,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -2077,7 +2077,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -2086,7 +2086,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -2095,7 +2095,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -2104,7 +2104,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -2113,7 +2113,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -2122,7 +2122,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -2131,7 +2131,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
@@ -2272,7 +2272,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
@@ -2281,7 +2281,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
@@ -2290,7 +2290,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
@@ -2299,7 +2299,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
@@ -2308,7 +2308,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
@@ -2317,7 +2317,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
@@ -2326,7 +2326,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
@@ -2335,7 +2335,7 @@ static inline void add_blocks_u64(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
@@ -2593,7 +2593,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -2602,7 +2602,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -2611,7 +2611,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -2620,7 +2620,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -2629,7 +2629,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -2638,7 +2638,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -2647,7 +2647,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -2656,7 +2656,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));
@@ -2797,7 +2797,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1056));
@@ -2806,7 +2806,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1060));
@@ -2815,7 +2815,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1064));
@@ -2824,7 +2824,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1068));
@@ -2833,7 +2833,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1072));
@@ -2842,7 +2842,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1076));
@@ -2851,7 +2851,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1080));
@@ -2860,7 +2860,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1084));
@@ -3001,7 +3001,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 64);
         const float32x4_t b0 = vld1q_f32(mask + i + 64);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 64, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1088));
@@ -3010,7 +3010,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 68);
         const float32x4_t b0 = vld1q_f32(mask + i + 68);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 68, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1092));
@@ -3019,7 +3019,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 72);
         const float32x4_t b0 = vld1q_f32(mask + i + 72);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 72, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1096));
@@ -3028,7 +3028,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 76);
         const float32x4_t b0 = vld1q_f32(mask + i + 76);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 76, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1100));
@@ -3037,7 +3037,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 80);
         const float32x4_t b0 = vld1q_f32(mask + i + 80);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 80, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1104));
@@ -3046,7 +3046,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 84);
         const float32x4_t b0 = vld1q_f32(mask + i + 84);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 84, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1108));
@@ -3055,7 +3055,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 88);
         const float32x4_t b0 = vld1q_f32(mask + i + 88);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 88, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1112));
@@ -3064,7 +3064,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 92);
         const float32x4_t b0 = vld1q_f32(mask + i + 92);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 92, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1116));
@@ -3205,7 +3205,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 96);
         const float32x4_t b0 = vld1q_f32(mask + i + 96);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 96, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1120));
@@ -3214,7 +3214,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 100);
         const float32x4_t b0 = vld1q_f32(mask + i + 100);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 100, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1124));
@@ -3223,7 +3223,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 104);
         const float32x4_t b0 = vld1q_f32(mask + i + 104);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 104, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1128));
@@ -3232,7 +3232,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 108);
         const float32x4_t b0 = vld1q_f32(mask + i + 108);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 108, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1132));
@@ -3241,7 +3241,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 112);
         const float32x4_t b0 = vld1q_f32(mask + i + 112);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 112, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1136));
@@ -3250,7 +3250,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 116);
         const float32x4_t b0 = vld1q_f32(mask + i + 116);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 116, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1140));
@@ -3259,7 +3259,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 120);
         const float32x4_t b0 = vld1q_f32(mask + i + 120);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 120, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1144));
@@ -3268,7 +3268,7 @@ static inline void add_blocks_u128(const float* x, float* y, const float* next,
         const float32x4_t x0 = vld1q_f32(unmasked + i + 124);
         const float32x4_t b0 = vld1q_f32(mask + i + 124);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 124, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1148));
@@ -3529,7 +3529,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
@@ -3538,7 +3538,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
@@ -3547,7 +3547,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
@@ -3556,7 +3556,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
@@ -3565,7 +3565,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
@@ -3574,7 +3574,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
@@ -3583,7 +3583,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
@@ -3592,7 +3592,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
@@ -3733,7 +3733,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
@@ -3742,7 +3742,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
@@ -3751,7 +3751,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
@@ -3760,7 +3760,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
@@ -3769,7 +3769,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
@@ -3778,7 +3778,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
@@ -3787,7 +3787,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
@@ -3796,7 +3796,7 @@ static inline void add_blocks_u64_acc2(const float* x, float* y, const float* ne
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
@@ -4065,7 +4065,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2048));
@@ -4074,7 +4074,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2052));
@@ -4083,7 +4083,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2056));
@@ -4092,7 +4092,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2060));
@@ -4101,7 +4101,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2064));
@@ -4110,7 +4110,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2068));
@@ -4119,7 +4119,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2072));
@@ -4128,7 +4128,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2076));
@@ -4269,7 +4269,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3072));
@@ -4278,7 +4278,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3076));
@@ -4287,7 +4287,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3080));
@@ -4296,7 +4296,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3084));
@@ -4305,7 +4305,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3088));
@@ -4314,7 +4314,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3092));
@@ -4323,7 +4323,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3096));
@@ -4332,7 +4332,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3100));
@@ -4473,7 +4473,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
         const float32x4_t b0 = vld1q_f32(mask + i + 32);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 32, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2080));
@@ -4482,7 +4482,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
         const float32x4_t b0 = vld1q_f32(mask + i + 36);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 36, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2084));
@@ -4491,7 +4491,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
         const float32x4_t b0 = vld1q_f32(mask + i + 40);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 40, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2088));
@@ -4500,7 +4500,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
         const float32x4_t b0 = vld1q_f32(mask + i + 44);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 44, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2092));
@@ -4509,7 +4509,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
         const float32x4_t b0 = vld1q_f32(mask + i + 48);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 48, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2096));
@@ -4518,7 +4518,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
         const float32x4_t b0 = vld1q_f32(mask + i + 52);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 52, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2100));
@@ -4527,7 +4527,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
         const float32x4_t b0 = vld1q_f32(mask + i + 56);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 56, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 2104));
@@ -4536,7 +4536,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
         const float32x4_t b0 = vld1q_f32(mask + i + 60);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 60, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 2108));
@@ -4677,7 +4677,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1056);
         const float32x4_t b0 = vld1q_f32(mask + i + 1056);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1056, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3104));
@@ -4686,7 +4686,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1060);
         const float32x4_t b0 = vld1q_f32(mask + i + 1060);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1060, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3108));
@@ -4695,7 +4695,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1064);
         const float32x4_t b0 = vld1q_f32(mask + i + 1064);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1064, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3112));
@@ -4704,7 +4704,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1068);
         const float32x4_t b0 = vld1q_f32(mask + i + 1068);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1068, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3116));
@@ -4713,7 +4713,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1072);
         const float32x4_t b0 = vld1q_f32(mask + i + 1072);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1072, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3120));
@@ -4722,7 +4722,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1076);
         const float32x4_t b0 = vld1q_f32(mask + i + 1076);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1076, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3124));
@@ -4731,7 +4731,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1080);
         const float32x4_t b0 = vld1q_f32(mask + i + 1080);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1080, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 3128));
@@ -4740,7 +4740,7 @@ static inline void add_blocks_u128_acc2(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1084);
         const float32x4_t b0 = vld1q_f32(mask + i + 1084);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1084, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 3132));
@@ -5013,7 +5013,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 0, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4096));
@@ -5022,7 +5022,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 4, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4100));
@@ -5031,7 +5031,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 8, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4104));
@@ -5040,7 +5040,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 12, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4108));
@@ -5049,7 +5049,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 16, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4112));
@@ -5058,7 +5058,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 20, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4116));
@@ -5067,7 +5067,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][0] = vmaxq_f32(logit, max[0][0]);
+        max[0][0] = vmaxnmq_f32(logit, max[0][0]);
         vst1q_f32(logits + i + 24, logit);
       } else {
         max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 4120));
@@ -5076,7 +5076,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[0][1] = vmaxq_f32(logit, max[0][1]);
+        max[0][1] = vmaxnmq_f32(logit, max[0][1]);
         vst1q_f32(logits + i + 28, logit);
       } else {
         max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 4124));
@@ -5217,7 +5217,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1024);
         const float32x4_t b0 = vld1q_f32(mask + i + 1024);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1024, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5120));
@@ -5226,7 +5226,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1028);
         const float32x4_t b0 = vld1q_f32(mask + i + 1028);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1028, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5124));
@@ -5235,7 +5235,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1032);
         const float32x4_t b0 = vld1q_f32(mask + i + 1032);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1032, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5128));
@@ -5244,7 +5244,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1036);
         const float32x4_t b0 = vld1q_f32(mask + i + 1036);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1036, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5132));
@@ -5253,7 +5253,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1040);
         const float32x4_t b0 = vld1q_f32(mask + i + 1040);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1040, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5136));
@@ -5262,7 +5262,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1044);
         const float32x4_t b0 = vld1q_f32(mask + i + 1044);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1044, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5140));
@@ -5271,7 +5271,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1048);
         const float32x4_t b0 = vld1q_f32(mask + i + 1048);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][0] = vmaxq_f32(logit, max[1][0]);
+        max[1][0] = vmaxnmq_f32(logit, max[1][0]);
         vst1q_f32(logits + i + 1048, logit);
       } else {
         max[1][0] = vmaxq_f32(max[1][0], vld1q_f32(x + i + 5144));
@@ -5280,7 +5280,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 1052);
         const float32x4_t b0 = vld1q_f32(mask + i + 1052);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[1][1] = vmaxq_f32(logit, max[1][1]);
+        max[1][1] = vmaxnmq_f32(logit, max[1][1]);
         vst1q_f32(logits + i + 1052, logit);
       } else {
         max[1][1] = vmaxq_f32(max[1][1], vld1q_f32(x + i + 5148));
@@ -5421,7 +5421,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2048);
         const float32x4_t b0 = vld1q_f32(mask + i + 2048);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][0] = vmaxq_f32(logit, max[2][0]);
+        max[2][0] = vmaxnmq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2048, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6144));
@@ -5430,7 +5430,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2052);
         const float32x4_t b0 = vld1q_f32(mask + i + 2052);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][1] = vmaxq_f32(logit, max[2][1]);
+        max[2][1] = vmaxnmq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2052, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6148));
@@ -5439,7 +5439,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2056);
         const float32x4_t b0 = vld1q_f32(mask + i + 2056);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][0] = vmaxq_f32(logit, max[2][0]);
+        max[2][0] = vmaxnmq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2056, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6152));
@@ -5448,7 +5448,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2060);
         const float32x4_t b0 = vld1q_f32(mask + i + 2060);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][1] = vmaxq_f32(logit, max[2][1]);
+        max[2][1] = vmaxnmq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2060, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6156));
@@ -5457,7 +5457,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2064);
         const float32x4_t b0 = vld1q_f32(mask + i + 2064);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][0] = vmaxq_f32(logit, max[2][0]);
+        max[2][0] = vmaxnmq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2064, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6160));
@@ -5466,7 +5466,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2068);
         const float32x4_t b0 = vld1q_f32(mask + i + 2068);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][1] = vmaxq_f32(logit, max[2][1]);
+        max[2][1] = vmaxnmq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2068, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6164));
@@ -5475,7 +5475,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2072);
         const float32x4_t b0 = vld1q_f32(mask + i + 2072);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][0] = vmaxq_f32(logit, max[2][0]);
+        max[2][0] = vmaxnmq_f32(logit, max[2][0]);
         vst1q_f32(logits + i + 2072, logit);
       } else {
         max[2][0] = vmaxq_f32(max[2][0], vld1q_f32(x + i + 6168));
@@ -5484,7 +5484,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 2076);
         const float32x4_t b0 = vld1q_f32(mask + i + 2076);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[2][1] = vmaxq_f32(logit, max[2][1]);
+        max[2][1] = vmaxnmq_f32(logit, max[2][1]);
         vst1q_f32(logits + i + 2076, logit);
       } else {
         max[2][1] = vmaxq_f32(max[2][1], vld1q_f32(x + i + 6172));
@@ -5625,7 +5625,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3072);
         const float32x4_t b0 = vld1q_f32(mask + i + 3072);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][0] = vmaxq_f32(logit, max[3][0]);
+        max[3][0] = vmaxnmq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3072, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7168));
@@ -5634,7 +5634,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3076);
         const float32x4_t b0 = vld1q_f32(mask + i + 3076);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][1] = vmaxq_f32(logit, max[3][1]);
+        max[3][1] = vmaxnmq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3076, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7172));
@@ -5643,7 +5643,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3080);
         const float32x4_t b0 = vld1q_f32(mask + i + 3080);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][0] = vmaxq_f32(logit, max[3][0]);
+        max[3][0] = vmaxnmq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3080, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7176));
@@ -5652,7 +5652,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3084);
         const float32x4_t b0 = vld1q_f32(mask + i + 3084);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][1] = vmaxq_f32(logit, max[3][1]);
+        max[3][1] = vmaxnmq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3084, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7180));
@@ -5661,7 +5661,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3088);
         const float32x4_t b0 = vld1q_f32(mask + i + 3088);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][0] = vmaxq_f32(logit, max[3][0]);
+        max[3][0] = vmaxnmq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3088, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7184));
@@ -5670,7 +5670,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3092);
         const float32x4_t b0 = vld1q_f32(mask + i + 3092);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][1] = vmaxq_f32(logit, max[3][1]);
+        max[3][1] = vmaxnmq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3092, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7188));
@@ -5679,7 +5679,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3096);
         const float32x4_t b0 = vld1q_f32(mask + i + 3096);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][0] = vmaxq_f32(logit, max[3][0]);
+        max[3][0] = vmaxnmq_f32(logit, max[3][0]);
         vst1q_f32(logits + i + 3096, logit);
       } else {
         max[3][0] = vmaxq_f32(max[3][0], vld1q_f32(x + i + 7192));
@@ -5688,7 +5688,7 @@ static inline void add_blocks_u128_acc4(const float* x, float* y, const float* n
         const float32x4_t x0 = vld1q_f32(unmasked + i + 3100);
         const float32x4_t b0 = vld1q_f32(mask + i + 3100);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        max[3][1] = vmaxq_f32(logit, max[3][1]);
+        max[3][1] = vmaxnmq_f32(logit, max[3][1]);
         vst1q_f32(logits + i + 3100, logit);
       } else {
         max[3][1] = vmaxq_f32(max[3][1], vld1q_f32(x + i + 7196));

@@ -36,10 +36,10 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x1 = vld1q_f32(x + 4);
     const float32x4_t b1 = vld1q_f32(mask + 4);
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(b1, vscale, x1);
-    m1 = vmaxq_f32(y1, m1);
+    m1 = vmaxnmq_f32(y1, m1);
     vst1q_f32(y + 4, y1);
     x += 8;
     mask += 8;
@@ -49,7 +49,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = vld1q_f32(x + 0);
     const float32x4_t b0 = vld1q_f32(mask + 0);
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     x += 4;
     mask += 4;
@@ -59,7 +59,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t x0 = neon_load_tail(x, (ptrdiff_t)n, vdupq_n_f32(0.0f));
     const float32x4_t b0 = neon_load_tail(mask, (ptrdiff_t)n, vdupq_n_f32(-INFINITY));
     const float32x4_t y0 = vfmaq_f32(b0, vscale, x0);
-    m1 = vmaxq_f32(y0, m1);
+    m1 = vmaxnmq_f32(y0, m1);
     neon_store_tail(y, (ptrdiff_t)n, y0);
   }
   return vmaxq_f32(m0, m1);
@@ -539,7 +539,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
       const float32x4_t b0 = vld1q_f32(mask + i + 0);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][0] = vmaxq_f32(logit, max[0][0]);
+      max[0][0] = vmaxnmq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 0, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1024));
@@ -548,7 +548,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
       const float32x4_t b0 = vld1q_f32(mask + i + 4);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][1] = vmaxq_f32(logit, max[0][1]);
+      max[0][1] = vmaxnmq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 4, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1028));
@@ -557,7 +557,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
       const float32x4_t b0 = vld1q_f32(mask + i + 8);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][0] = vmaxq_f32(logit, max[0][0]);
+      max[0][0] = vmaxnmq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 8, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1032));
@@ -566,7 +566,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
       const float32x4_t b0 = vld1q_f32(mask + i + 12);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][1] = vmaxq_f32(logit, max[0][1]);
+      max[0][1] = vmaxnmq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 12, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1036));
@@ -575,7 +575,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
       const float32x4_t b0 = vld1q_f32(mask + i + 16);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][0] = vmaxq_f32(logit, max[0][0]);
+      max[0][0] = vmaxnmq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 16, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1040));
@@ -584,7 +584,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
       const float32x4_t b0 = vld1q_f32(mask + i + 20);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][1] = vmaxq_f32(logit, max[0][1]);
+      max[0][1] = vmaxnmq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 20, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1044));
@@ -593,7 +593,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
       const float32x4_t b0 = vld1q_f32(mask + i + 24);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][0] = vmaxq_f32(logit, max[0][0]);
+      max[0][0] = vmaxnmq_f32(logit, max[0][0]);
       vst1q_f32(logits + i + 24, logit);
     } else {
       max[0][0] = vmaxq_f32(max[0][0], vld1q_f32(x + i + 1048));
@@ -602,7 +602,7 @@ static inline void add_blocks_u32(const float* x, float* y, const float* next,
       const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
       const float32x4_t b0 = vld1q_f32(mask + i + 28);
       const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-      max[0][1] = vmaxq_f32(logit, max[0][1]);
+      max[0][1] = vmaxnmq_f32(logit, max[0][1]);
       vst1q_f32(logits + i + 28, logit);
     } else {
       max[0][1] = vmaxq_f32(max[0][1], vld1q_f32(x + i + 1052));

@@ -95,12 +95,12 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     const float32x4_t y1 = vfmaq_f32(
         b1, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x1), vceqq_f32(b1, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(y1, m1);
+    m1 = vmaxnmq_f32(y1, m1);
     vst1q_f32(y + 4, y1);
     x += 8;
     mask += 8;
@@ -112,7 +112,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m0 = vmaxq_f32(y0, m0);
+    m0 = vmaxnmq_f32(y0, m0);
     vst1q_f32(y + 0, y0);
     x += 4;
     mask += 4;
@@ -124,7 +124,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     const float32x4_t y0 = vfmaq_f32(
         b0, vscale,
         vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
-    m1 = vmaxq_f32(y0, m1);
+    m1 = vmaxnmq_f32(y0, m1);
     vst1q_f32(y, y0);
   }
   return vmaxq_f32(m0, m1);
@@ -839,56 +839,56 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
           const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
           const float32x4_t b0 = vld1q_f32(mask + i + 0);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 0, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
           const float32x4_t b0 = vld1q_f32(mask + i + 4);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 4, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
           const float32x4_t b0 = vld1q_f32(mask + i + 8);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 8, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
           const float32x4_t b0 = vld1q_f32(mask + i + 12);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 12, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
           const float32x4_t b0 = vld1q_f32(mask + i + 16);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 16, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
           const float32x4_t b0 = vld1q_f32(mask + i + 20);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 20, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
           const float32x4_t b0 = vld1q_f32(mask + i + 24);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 24, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
           const float32x4_t b0 = vld1q_f32(mask + i + 28);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 28, logit);
         }
 
@@ -1029,56 +1029,56 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
           const float32x4_t x0 = vld1q_f32(unmasked + i + 32);
           const float32x4_t b0 = vld1q_f32(mask + i + 32);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 32, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 36);
           const float32x4_t b0 = vld1q_f32(mask + i + 36);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 36, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 40);
           const float32x4_t b0 = vld1q_f32(mask + i + 40);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 40, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 44);
           const float32x4_t b0 = vld1q_f32(mask + i + 44);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 44, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 48);
           const float32x4_t b0 = vld1q_f32(mask + i + 48);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 48, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 52);
           const float32x4_t b0 = vld1q_f32(mask + i + 52);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 52, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 56);
           const float32x4_t b0 = vld1q_f32(mask + i + 56);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxq_f32(logit, row_max[0]);
+          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
           vst1q_f32(logits + i + 56, logit);
         }
         {
           const float32x4_t x0 = vld1q_f32(unmasked + i + 60);
           const float32x4_t b0 = vld1q_f32(mask + i + 60);
           const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxq_f32(logit, row_max[1]);
+          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
           vst1q_f32(logits + i + 60, logit);
         }
 
@@ -1220,56 +1220,56 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
         const float32x4_t x0 = vld1q_f32(unmasked + i + 0);
         const float32x4_t b0 = vld1q_f32(mask + i + 0);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[0] = vmaxq_f32(logit, row_max[0]);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 0, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 4);
         const float32x4_t b0 = vld1q_f32(mask + i + 4);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[1] = vmaxq_f32(logit, row_max[1]);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 4, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 8);
         const float32x4_t b0 = vld1q_f32(mask + i + 8);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[0] = vmaxq_f32(logit, row_max[0]);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 8, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 12);
         const float32x4_t b0 = vld1q_f32(mask + i + 12);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[1] = vmaxq_f32(logit, row_max[1]);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 12, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 16);
         const float32x4_t b0 = vld1q_f32(mask + i + 16);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[0] = vmaxq_f32(logit, row_max[0]);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 16, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 20);
         const float32x4_t b0 = vld1q_f32(mask + i + 20);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[1] = vmaxq_f32(logit, row_max[1]);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 20, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 24);
         const float32x4_t b0 = vld1q_f32(mask + i + 24);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[0] = vmaxq_f32(logit, row_max[0]);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
         vst1q_f32(logits + i + 24, logit);
       }
       {
         const float32x4_t x0 = vld1q_f32(unmasked + i + 28);
         const float32x4_t b0 = vld1q_f32(mask + i + 28);
         const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-        row_max[1] = vmaxq_f32(logit, row_max[1]);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
         vst1q_f32(logits + i + 28, logit);
       }
 
