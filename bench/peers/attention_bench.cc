@@ -5,7 +5,8 @@
 //         --benchmark_report_aggregates_only=true
 //
 // Names are <mask>/<subject>/<batch>x<heads>x<queries>x<keys>. Masks are added floats or booleans, one for all heads, or that of
-// causality. `sweeps` makes all logits, and then their softmax in place; `plain` leaves the mask out.
+// causality. `sweeps` makes all logits, and then their softmax in place; `plain` leaves the mask out. What PyTorch has no operator for is
+// there beside plain softmax: slopes, sinks, soft-caps.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
@@ -36,8 +37,8 @@ constexpr Shape kShapes[] = {{1, 2, 64, 64},   {1, 4, 64, 128},  {1, 2, 64, 512}
                              {1, 1, 8, 4096},  {8, 32, 1, 512},  {1, 32, 128, 128},  {1, 16, 512, 512},
                              {1, 4, 64, 4096}, {1, 32, 1, 4096}, {16, 32, 512, 512}, {1, 32, 1, 32768}};
 
-enum class Mask { kFloats, kBooleans, kCausal };
-constexpr const char* kMaskNames[] = {"floats", "booleans", "causal"};
+enum class Mask { kFloats, kBooleans, kCausal, kSlopes, kSinks, kSoftcap };
+constexpr const char* kMaskNames[] = {"floats", "booleans", "causal", "slopes", "sinks", "softcap"};
 
 struct Masks {
   at::Tensor floats, booleans;
@@ -75,6 +76,7 @@ Run Fused(const Shape& shape, Mask kind) {
   smx_attention_options options = {smx_datatype_f32, smx_datatype_f32, smx_datatype{}, 0.0f, 0};
   if (kind == Mask::kFloats) options.mask_type = smx_datatype_f32;
   if (kind == Mask::kBooleans) options.mask_type = smx_datatype_bool;
+  if (kind == Mask::kSoftcap) options.softcap = 30.0f;
   smx_operator_t created = nullptr;
   smx_create_attention_softmax(&options, kind == Mask::kCausal ? SMX_FLAG_CAUSAL : 0, &created);
   const Operator op(created, smx_delete_operator);
@@ -91,9 +93,12 @@ Run Fused(const Shape& shape, Mask kind) {
   attention.mask_strides = {0, 0, keys, 1};
   if (kind == Mask::kFloats) attention.mask = masks.floats.data_ptr();
   if (kind == Mask::kBooleans) attention.mask = masks.booleans.data_ptr();
+  const std::vector<float> of_heads(heads, 0.125f);
   return [=](const float* x, float* y) mutable {
     attention.input = x;
     attention.output = y;
+    if (kind == Mask::kSlopes) attention.slopes = of_heads.data();
+    if (kind == Mask::kSinks) attention.sinks = of_heads.data();
     smx_setup_attention_softmax(op.get(), &attention);
     smx_run_operator(op.get(), nullptr);
     benchmark::DoNotOptimize(masks);
@@ -161,6 +166,11 @@ void RegisterAll() {
       Register(name, "sweeps", shape, [=] { return Sweeps(shape, mask); });
       Register(name, "plain", shape, [=] { return Plain(shape); });
       Register(name, "pytorch", shape, [=] { return PyTorch(shape, mask); });
+    }
+    for (const Mask mask : {Mask::kSlopes, Mask::kSinks, Mask::kSoftcap}) {
+      const std::string name = kMaskNames[static_cast<int>(mask)];
+      Register(name, "fused", shape, [=] { return Fused(shape, mask); });
+      Register(name, "plain", shape, [=] { return Plain(shape); });
     }
   }
 }
