@@ -467,18 +467,15 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
   if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
   char* const y = ResultAt(op, of.query, of.query.keys.begin);
-  if (!of.makes_results) {
-    block.y = reinterpret_cast<float*>(y);
-    const bool streams = plan.streams_output && of.begins_alike() && of.query.keys.begin % SMX_LANES == 0;
-    const size_t done = RunKernel(op, plan, block, streams);
-    FillUnseen(op, &of, done);
-    return {block.rows, done};
+  Block run = block;
+  run.y = reinterpret_cast<float*>(y);
+  if (of.makes_results) {
+    run.y = block.x == made.elements ? made.elements : elements.elements;
+    run.y_stride = elements.stride;
   }
-  Block floats = block;
-  floats.y = block.x == made.elements ? made.elements : elements.elements;
-  floats.y_stride = elements.stride;
-  const size_t done = RunKernel(op, plan, floats, false);
-  StoreResults(op, block, done, floats.y, floats.y_stride, y);
+  const bool streams = plan.streams_output && of.begins_alike() && of.query.keys.begin % SMX_LANES == 0;
+  const size_t done = RunKernel(op, plan, run, streams);
+  if (of.makes_results) StoreResults(op, block, done, run.y, run.y_stride, y);
   FillUnseen(op, &of, done);
   return {block.rows, done};
 }
