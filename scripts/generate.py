@@ -238,7 +238,7 @@ def clang_format(text, path):
 def render_all():
     """Path -> text of every file of src/gen."""
     listing = load_list()
-    contract = {name: listing[name] for name in ("LANES", "BLOCK", "TILE", "PANEL")}
+    contract = {name: listing[name] for name in ("LANES", "BLOCK", "TILE", "GROUPED", "PANEL")}
     env = environment(contract)
     isas = load_isas()
     kernels = listing["KERNELS"]

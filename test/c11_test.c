@@ -118,7 +118,7 @@ static void check_moe_gate(void) {
 static void check_thresholds(void) {
   struct smx_thresholds thresholds = {0, 0, 0, 0, 0, 0};
   CHECK(smx_get_thresholds(&thresholds) == smx_status_success);
-  CHECK(thresholds.lane_channels == 40 && thresholds.grouped_channels == 1024);
+  CHECK(thresholds.lane_channels == 40 && thresholds.grouped_channels == 3071);
   CHECK(thresholds.stored_bytes > 0 && thresholds.streamed_bytes > 0);
   CHECK(thresholds.split_channels >= 32768 && thresholds.task_elements > 0);
 

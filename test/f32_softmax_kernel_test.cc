@@ -24,12 +24,15 @@ class SoftmaxKernel : public MicrokernelTest {
   bool IsTransposed() const { return Is("transposed"); }
   bool IsLog() const { return Is("log"); }
   // The longest rows that the kernel takes.
-  size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : SMX_BLOCK; }
+  size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : IsLog() ? SMX_BLOCK : SMX_GROUPED; }
   // No variant has more rows under way: four groups of lanes, 16 at most, where rows are lanes.
   size_t LargestGroup() const { return IsTransposed() ? 4 * 16 : kernel().accumulators; }
-  // All that are short, and a few others.
+  // All that are short, and a few others, of one to three blocks.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);
+    for (size_t more : {1, 16, 17, 32, 33, 64, 100, 500, 1024, 1025, 1100, 1600, 2047}) {
+      lengths.push_back(SMX_BLOCK + more);
+    }
     for (size_t n = 1; n <= 4 * SMX_LANES + 1; n += n < 2 * SMX_LANES ? 1 : 5) lengths.push_back(n);
     lengths.erase(std::remove_if(lengths.begin(), lengths.end(), [&](size_t n) { return n > LargestRow(); }),
                   lengths.end());
@@ -71,9 +74,10 @@ std::vector<float> OneLogRow(const std::vector<float>& x) {
 std::vector<float> OneRow(bool is_log, const std::vector<float>& x) {
   if (is_log) return OneLogRow(x);
   const smx_fp_environment environment;
-  std::vector<float> y(x.size());
+  std::vector<float> y =
+      x;  // in place, the reference is that of the maximum, and one multiplication is enough
   smx_f32_extended sum;
-  SumAndStore(ScalarMicrokernel("f32_raddstoreextexp"), x.size(), x.data(), y.data(), &sum);
+  SumAndStore(ScalarMicrokernel("f32_raddstoreextexp"), y.size(), y.data(), y.data(), &sum);
   smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
   reciprocal.exponent -= sum.reference - SMX_BIAS;
   ScalarMicrokernel("f32_vmulextc")
@@ -131,7 +135,9 @@ TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
 }
 
 TEST_P(SoftmaxKernel, TouchesRowsOnly) {
-  for (const size_t n : SmallSizes(kernel().tile)) {
+  std::vector<size_t> lengths = SmallSizes(kernel().tile);
+  for (size_t more : {1, 15, 31, 40, 1024, 1027, 2047}) lengths.push_back(SMX_BLOCK + more);
+  for (const size_t n : lengths) {
     if (n > LargestRow()) continue;
     const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
     for (size_t rows : {size_t{1}, LargestGroup() - 1, LargestGroup() + 1}) {
@@ -150,18 +156,20 @@ TEST_P(SoftmaxKernel, TouchesRowsOnly) {
 }
 
 TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
-  const size_t n = 30;
-  const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
-  for (float max :
-       {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX, -INFINITY}) {
-    for (size_t rows : {size_t{1}, LargestGroup() + 20}) {
-      for (size_t bad = 0; bad < rows; bad++) {
-        std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
-        std::fill_n(x.begin() + bad * n, n, max);
-        if (bad + 3 < rows) std::fill_n(x.begin() + (bad + 3) * n, n, max);
-        const size_t done = Run(rows, n, x.data(), n, y.data(), n);
-        EXPECT_EQ(done, bad);
-        for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < done * n ? one_nth : kUntouched);
+  for (size_t n : {size_t{30}, SMX_BLOCK + size_t{50}}) {
+    if (n > LargestRow()) continue;
+    const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
+    for (float max : {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX,
+                      -INFINITY}) {
+      for (size_t rows : {size_t{1}, LargestGroup() + 20}) {
+        for (size_t bad = 0; bad < rows; bad++) {
+          std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
+          std::fill_n(x.begin() + bad * n, n, max);
+          if (bad + 3 < rows) std::fill_n(x.begin() + (bad + 3) * n, n, max);
+          const size_t done = Run(rows, n, x.data(), n, y.data(), n);
+          EXPECT_EQ(done, bad);
+          for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < done * n ? one_nth : kUntouched);
+        }
       }
     }
   }
@@ -229,7 +237,8 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
         for (size_t i = 0; i < x.size(); i++) x.data()[i] = static_cast<float>(i % 97) - 20.0f;
         for (size_t i = 0; i < mask.size(); i++) {
           mask.data()[i] = i % 5 == 3 && n > 5 ? -INFINITY : static_cast<float>(i % 13);
-          if (mask.data()[i] == -INFINITY && mask_stride == n) x.data()[i / n * x_stride + i % n] = NAN;
+          const bool hides = mask_stride == n && n <= SMX_BLOCK;
+          if (mask.data()[i] == -INFINITY && hides) x.data()[i / n * x_stride + i % n] = NAN;
         }
         std::vector<float> logits((rows - 1) * n + n), expected(logits.size());
         for (size_t r = 0; r < rows; r++) {
@@ -255,7 +264,8 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
 TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
   const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
   for (const ptrdiff_t growth : {ptrdiff_t{1}, ptrdiff_t{-1}, ptrdiff_t{7}}) {
-    for (const size_t shortest : {1, 3, 17, 30, 60, 250}) {
+    for (const size_t shortest : {1, 3, 17, 30, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 60, 2 * SMX_BLOCK + 9}) {
+      if (growth < 0 && shortest > SMX_BLOCK) continue;
       const size_t change = (rows - 1) * static_cast<size_t>(std::abs(growth));
       const size_t n = growth > 0 ? shortest : shortest + change, stride = shortest + change;
       for (const bool masks : {false, true}) {
@@ -283,7 +293,7 @@ TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
   constexpr size_t kNanRow = 5;
   for (const size_t rows : {size_t{1}, LargestGroup() + LargestGroup() / 2 + 1}) {
     for (const ptrdiff_t growth : {ptrdiff_t{0}, ptrdiff_t{1}, ptrdiff_t{7}}) {
-      for (const size_t n : {1, 3, 16, 17, 60, 250}) {
+      for (const size_t n : {1, 3, 16, 17, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 100}) {
         const size_t longest = n + (rows - 1) * static_cast<size_t>(growth);
         for (const size_t width :
              {longest, longest + 1, longest + 13, longest / 16 * 16 + 16, longest + 200}) {
@@ -319,7 +329,7 @@ TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
 
 TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
   const size_t rows = LargestGroup() + 20;
-  for (size_t n : {size_t{30}, size_t{SMX_BLOCK}}) {
+  for (size_t n : {size_t{30}, size_t{SMX_BLOCK}, size_t{SMX_BLOCK + 77}}) {
     const std::vector<float> x(rows * n, 1.0f);
     const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
     for (size_t bad = 0; bad < rows; bad++) {
@@ -327,6 +337,39 @@ TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
       std::fill_n(mask.begin() + bad * n, n, -INFINITY);
       ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n, {mask.data(), n, 1.0f}), bad);
       for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < bad * n ? one_nth : kUntouched);
+    }
+  }
+}
+
+// The largest element may be anywhere, and below what is within the range.
+TEST_P(MaskedSoftmaxKernel, FindsTheLargestElementOfSeveralBlocks) {
+  const size_t rows = 3;
+  for (const size_t n :
+       {size_t{SMX_BLOCK + 1}, size_t{SMX_BLOCK + 45}, size_t{2 * SMX_BLOCK}, size_t{SMX_GROUPED}}) {
+    for (const size_t at : {size_t{0}, size_t{SMX_BLOCK - 1}, size_t{SMX_BLOCK}, n - 1}) {
+      std::vector<float> x(rows * n, -2.0f * smx_range), y(rows * n);
+      for (size_t r = 0; r < rows; r++) x[r * n + at] = 100.0f * static_cast<float>(r);
+      ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n), rows);
+      for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i % n == at ? 1.0f : 0.0f) << n << " " << at;
+    }
+  }
+}
+
+// Whether it computes the row or leaves it to the caller.
+TEST_P(MaskedSoftmaxKernel, NanThatAMaskOfSeveralBlocksHidesMakesNothingNan) {
+  const size_t rows = 5, n = SMX_BLOCK + 90;
+  const float one_nth = OneRow(false, std::vector<float>(n - 1, 1.0f))[0];
+  for (size_t bad = 0; bad < rows; bad++) {
+    for (size_t at : {size_t{3}, size_t{SMX_BLOCK}, n - 1}) {
+      std::vector<float> x(rows * n, 1.0f), mask(rows * n, 0.0f), y(rows * n, kUntouched);
+      for (size_t r = 0; r < rows; r++) mask[r * n + at] = -INFINITY;
+      x[bad * n + at] = NAN;
+      const size_t done = Run(rows, n, x.data(), n, y.data(), n, {mask.data(), n, 1.0f});
+      ASSERT_TRUE(done == bad || done == rows) << done;
+      for (size_t i = 0; i < y.size(); i++) {
+        const float result = i % n == at ? 0.0f : one_nth;
+        ASSERT_EQ(y[i], i < done * n ? result : kUntouched) << "row " << bad << ", at " << at;
+      }
     }
   }
 }

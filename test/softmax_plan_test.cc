@@ -32,7 +32,7 @@ smx_thresholds Thresholds() {
 
 smx_softmax_plan Plan(size_t rows, size_t channels, const smx_thresholds& thresholds, bool in_place = false,
                       size_t threads = 1) {
-  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place, true, true, true};
+  const smx_softmax_shape shape = {rows, channels, kElementBytes, in_place, SMX_GROUPED, false, true, true};
   return smx_plan_softmax(&shape, &thresholds, threads);
 }
 
@@ -93,8 +93,24 @@ TEST(SoftmaxPlan, KernelsOnSeveralRowsGetNoLongerRowsThanTheyTake) {
   thresholds.stored_bytes = SIZE_MAX;
   EXPECT_EQ(Algorithm(100, 4 * SMX_LANES, thresholds), smx_algorithm_rows_as_lanes);
   EXPECT_EQ(Algorithm(100, 4 * SMX_LANES + 1, thresholds), smx_algorithm_several_rows);
-  EXPECT_EQ(Algorithm(4, SMX_BLOCK, thresholds), smx_algorithm_several_rows);
-  EXPECT_EQ(Algorithm(4, SMX_BLOCK + 1, thresholds), smx_algorithm_store_and_rescale);
+  EXPECT_EQ(Algorithm(4, SMX_GROUPED, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(4, SMX_GROUPED + 1, thresholds), smx_algorithm_store_and_rescale);
+  const smx_softmax_shape blocks = {4, SMX_BLOCK, kElementBytes, false, SMX_BLOCK, false, true, true};
+  EXPECT_EQ(smx_plan_softmax(&blocks, &thresholds, 1).algorithm, smx_algorithm_several_rows);
+  const smx_softmax_shape longer = {4, SMX_BLOCK + 1, kElementBytes, false, SMX_BLOCK, false, true, true};
+  EXPECT_EQ(smx_plan_softmax(&longer, &thresholds, 1).algorithm, smx_algorithm_store_and_rescale);
+}
+
+TEST(SoftmaxPlan, RowsOfMoreThanABlockGoTogetherWhereALevel2CacheHoldsThem) {
+  smx_thresholds thresholds = Thresholds();
+  thresholds.grouped_channels = thresholds.stored_bytes = SIZE_MAX;
+  constexpr size_t kRows = kMiB / kElementBytes / 1500;
+  EXPECT_EQ(Algorithm(kRows, 1500, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(kRows + 1, 1500, thresholds), smx_algorithm_store_and_rescale);
+  EXPECT_EQ(Algorithm(SIZE_MAX, 1500, thresholds), smx_algorithm_store_and_rescale);
+  EXPECT_EQ(Algorithm(SIZE_MAX, SMX_BLOCK, thresholds), smx_algorithm_several_rows);
+  const smx_softmax_shape vary = {SIZE_MAX, 1500, kElementBytes, false, SMX_GROUPED, true, true, true};
+  EXPECT_EQ(smx_plan_softmax(&vary, &thresholds, 1).algorithm, smx_algorithm_several_rows);
 }
 
 TEST(SoftmaxPlan, ThresholdOfZeroIsNever) {
@@ -121,7 +137,7 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
     EXPECT_EQ(Algorithm(rows, 1001, Thresholds()), smx_algorithm_two_pass);
   }
   // An element of a narrower type takes fewer bytes.
-  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false, true, true, true};
+  const smx_softmax_shape narrow = {1, 2000, kElementBytes / 2, false, SMX_GROUPED, false, true, true};
   const smx_thresholds thresholds = Thresholds();
   EXPECT_EQ(smx_plan_softmax(&narrow, &thresholds, 1).algorithm, smx_algorithm_store_and_rescale);
 }
@@ -129,17 +145,17 @@ TEST(SoftmaxPlan, RowThatFitsIntoStoredBytesIsStored) {
 TEST(SoftmaxPlan, RowWhoseOutputDoesNotHoldTermsTakesTwoPasses) {
   const smx_thresholds thresholds = Thresholds();
   for (size_t channels : {101, 1000}) {
-    const smx_softmax_shape one_row = {1, channels, kElementBytes, false, true, false, true};
+    const smx_softmax_shape one_row = {1, channels, kElementBytes, false, SMX_GROUPED, false, false, true};
     EXPECT_EQ(smx_plan_softmax(&one_row, &thresholds, 1).algorithm, smx_algorithm_two_pass);
   }
-  const smx_softmax_shape short_rows = {1000, 4, kElementBytes, false, true, false, true};
+  const smx_softmax_shape short_rows = {1000, 4, kElementBytes, false, SMX_GROUPED, false, false, true};
   EXPECT_EQ(smx_plan_softmax(&short_rows, &thresholds, 1).algorithm, smx_algorithm_rows_as_lanes);
 }
 
 TEST(SoftmaxPlan, FunctionWithoutKernelsOnSeveralRowsTakesThemOneByOne) {
   const smx_thresholds thresholds = Thresholds();
   for (size_t channels : {4, 100, 1000}) {
-    const smx_softmax_shape shape = {1000, channels, kElementBytes, false, false, false, true};
+    const smx_softmax_shape shape = {1000, channels, kElementBytes, false, 0, false, false, true};
     EXPECT_EQ(smx_plan_softmax(&shape, &thresholds, 1).algorithm, smx_algorithm_two_pass);
   }
 }
@@ -196,7 +212,7 @@ TEST(SoftmaxPlan, ManyRowsOfStreamedBytesTogetherAreWrittenPastTheCaches) {
   EXPECT_FALSE(Plan(fill - 1, 100, Thresholds()).streams_output);
   EXPECT_FALSE(Plan(fill, 100, Thresholds(), true).streams_output) << "in place";
   EXPECT_FALSE(Plan(10 * fill, 10, Thresholds()).streams_output) << "rows as lanes";
-  const smx_softmax_shape unaligned = {fill, 100, kElementBytes, false, true, true, false};
+  const smx_softmax_shape unaligned = {fill, 100, kElementBytes, false, SMX_GROUPED, false, true, false};
   const smx_thresholds thresholds = Thresholds();
   EXPECT_FALSE(smx_plan_softmax(&unaligned, &thresholds, 1).streams_output);
 }
@@ -297,7 +313,7 @@ TEST(SoftmaxThresholds, TheOthersDoNotDependOnCaches) {
     for (size_t last_level_bytes : {size_t{0}, kMiB, 480 * kMiB}) {
       const smx_thresholds thresholds = smx_default_thresholds(l2_bytes, last_level_bytes);
       EXPECT_EQ(thresholds.lane_channels, 40u);
-      EXPECT_EQ(thresholds.grouped_channels, 1024u);
+      EXPECT_EQ(thresholds.grouped_channels, 3071u);
       EXPECT_EQ(thresholds.split_channels, 32768u);
       EXPECT_EQ(thresholds.task_elements, 16384u);
     }

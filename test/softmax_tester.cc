@@ -80,7 +80,7 @@ const std::vector<ForcedPlan>& ForcedPlans() {
        SMX_LANES,
        2 * SMX_LANES,
        2 * SMX_LANES},
-      {"several_rows", "several-rows", false, {0, kAll, 0, kAll, 0, kTask}, 2, SMX_BLOCK, SMX_BLOCK},
+      {"several_rows", "several-rows", false, {0, kAll, 0, kAll, 0, kTask}, 2, SMX_GROUPED, SMX_GROUPED},
       {"stored", "store-and-rescale", false, {0, 0, kAll, kAll, 0, kTask}, 1, kLongestStored, SMX_TILE},
       {"two_pass", "two-pass", false, {0, 0, 0, kAll, 0, kTask}, 1, kAll, kAll},
       {"two_pass_streamed", "two-pass", true, {0, 0, 0, 1, 0, kTask}, 1, kAll, 0},

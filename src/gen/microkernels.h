@@ -24,6 +24,9 @@ struct smx_f32_column_logarithms;
 #define SMX_BLOCK 1024
 #define SMX_TILE 16384
 
+// Elements of the longest rows that kernels on several of them take.
+#define SMX_GROUPED 3071
+
 // Columns of a group of a panel.
 #define SMX_PANEL 16
 

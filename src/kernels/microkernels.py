@@ -14,6 +14,9 @@ LANES = 16
 BLOCK = 1024
 TILE = 16384
 
+# Elements of the longest rows that f32-softmax takes: three blocks, the last one not whole.
+GROUPED = 3 * BLOCK - 1
+
 # Columns of a group of a panel, which kernels on columns take: a cache line of floats, and whole vectors of every ISA.
 PANEL = 16
 
@@ -79,7 +82,8 @@ KERNELS = [
     # Where a mask is not NULL, of scale * x + mask, and then y is not x; if the sum is NaN, so may be an element that the mask hides.
     Kernel("raddstoreextexp", f"size_t n, const float* x, size_t following, const float* mask, float scale, float* y, struct smx_f32_extended* sum, {EXPONENTIAL}", SUMS),
     Kernel("vmulextc", f"size_t n, const float* x, float* y, {RECIPROCAL}", MAPS),
-    # Rows of at most BLOCK elements, `accumulators` of them at a time, from logits to probabilities in one call.
+    # Rows of at most BLOCK elements, `accumulators` of them at a time, or longer ones, up to GROUPED, all of as many blocks and none of fewer elements than the one
+    # before: from logits to probabilities in one call. Of the latter a mask must not hide NaN: such a row counts as out of range.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not
     # NULL, of scale * x + mask. Row r has n + r * growth elements, and its results from there to `width` are 0. While it is computed row
     # r of `next` is asked for, or, where that is NULL, one that follows.
@@ -87,7 +91,7 @@ KERNELS = [
     Kernel("softmax", GROWING_ROWS_READ + MASK + WIDE_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane.
     Kernel("softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
-    # The same two of log-softmax.
+    # The same two of log-softmax, of at most BLOCK elements.
     Kernel("log-softmax", ROWS_READ + STREAMED_ROWS, LOG_ROWS),
     Kernel("log-softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
     # Columns of at most 4 * LANES steps, each a lane, from logits to probabilities or their logarithms in one call. *done counts the columns

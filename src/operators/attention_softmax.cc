@@ -374,11 +374,13 @@ struct Progress {
   size_t done;
 };
 
-// Of `count` rows as many as have between 1 and SMX_BLOCK logits, which the first one has.
+// Of `count` rows, of which the first one has n logits, as many as kernels take at once: of at most SMX_BLOCK, or of as many blocks and not shrinking.
 size_t RowsWithinABlock(size_t count, size_t n, ptrdiff_t growth) {
   if (growth == 0) return count;
-  const size_t most =
-      growth > 0 ? (SMX_BLOCK - n) / static_cast<size_t>(growth) : (n - 1) / static_cast<size_t>(-growth);
+  const size_t longest = std::min<size_t>(smx_divide_round_up(n, SMX_BLOCK) * SMX_BLOCK, SMX_GROUPED);
+  const size_t shortest = n > SMX_BLOCK ? n : 1;
+  const size_t most = growth > 0 ? (longest - n) / static_cast<size_t>(growth)
+                                 : (n - shortest) / static_cast<size_t>(-growth);
   return std::min(count, most + 1);
 }
 
@@ -398,7 +400,7 @@ struct BlockOfQueries {
   BlockOfQueries(const AttentionSoftmax& op, const Queries& queries, size_t end) {
     queries.Read(&query);
     block.n = query.keys.count();
-    if (block.n == 0 || block.n > SMX_BLOCK) return;
+    if (block.n == 0 || block.n > SMX_GROUPED) return;
     queries.Following(op.attention.mask_strides, &block.mask_stride);
     queries.Following(op.attention.output_strides, &block.y_stride);
     following = queries.Following(op.attention.input_strides, &block.x_stride);
@@ -451,7 +453,7 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
                   size_t end) {
   BlockOfQueries of(op, queries, end);
   Block& block = of.block;
-  if (block.n == 0 || block.n > SMX_BLOCK) return {0, 0};
+  if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;
   const bool makes = of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results;
   if (makes) {
@@ -641,7 +643,8 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.channels = std::max<size_t>(op.attention.keys + has_sinks, 1);
   shape.element_bytes = op.maker.input->input_bytes + op.rows.types->output_bytes;
   shape.in_place = is_in_place;
-  shape.groups_rows = op.attention.logsumexp == nullptr;
+  shape.grouped_channels = op.attention.logsumexp != nullptr ? 0 : TakesBlocks(op) ? SMX_GROUPED : SMX_BLOCK;
+  shape.varies = op.restricts();
   shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
                        (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
   const smx_attention_strides& y = op.attention.output_strides;

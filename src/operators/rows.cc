@@ -269,7 +269,8 @@ struct smx_softmax_plan smx_plan_rows(const smx_rows* rows, size_t threads) {
   shape.channels = rows->channels;
   shape.element_bytes = rows->types->input_bytes + rows->types->output_bytes;
   shape.in_place = rows->input == rows->output;
-  shape.groups_rows = is_softmax || rows->function == smx_rows_log_softmax;
+  shape.grouped_channels = is_softmax ? SMX_GROUPED : rows->function == smx_rows_log_softmax ? SMX_BLOCK : 0;
+  shape.varies = false;
   shape.stores_terms = is_softmax && (smx_scale_is_direct(&rows->scale) || rows->channels <= SMX_TILE);
   shape.aligned_rows =
       rows->types->output == smx_datatype_f32 && smx_are_aligned_rows(rows->output, rows->output_stride);

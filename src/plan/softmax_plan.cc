@@ -18,6 +18,9 @@ constexpr size_t kLaneChannels = 40;
 // Tasks of rows as lanes are a multiple of this: whole vectors of rows, and more of them than a kernel has under way.
 constexpr size_t kRowsOfLaneTask = 128;
 
+// A level 2 cache of today. Rows of more than a block, of which two are under way, gain in it, and lose beyond it.
+constexpr size_t kLongGroupBytes = size_t{1} << 20;
+
 // A small core's, where cpuinfo does not know.
 constexpr size_t kDefaultL2Bytes = 256 * 1024;
 
@@ -36,18 +39,24 @@ bool Fits(const smx_softmax_shape& shape, size_t elements, size_t bytes) {
   return elements <= bytes / shape.element_bytes;
 }
 
+// Whether all rows of this shape do.
+bool AllFit(const smx_softmax_shape& shape, size_t bytes) {
+  return shape.rows <= bytes / shape.element_bytes / shape.channels;
+}
+
 struct Choice {
   smx_algorithm algorithm;
   const char* reason;
 };
 
 Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thresholds& thresholds) {
-  if (shape.groups_rows) {
+  if (shape.grouped_channels > 0) {
     const bool fills_lanes = shape.rows >= std::max(kRowsWorthLanes, shape.channels / 2);
     if (fills_lanes && shape.channels <= std::min<size_t>(thresholds.lane_channels, kLongestLaneRow)) {
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
     }
-    if (shape.channels <= std::min<size_t>(thresholds.grouped_channels, SMX_BLOCK)) {
+    if (shape.channels <= std::min(thresholds.grouped_channels, shape.grouped_channels) &&
+        (shape.channels <= SMX_BLOCK || shape.varies || AllFit(shape, kLongGroupBytes))) {
       return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
     }
   }
@@ -66,8 +75,7 @@ bool Streams(const smx_softmax_shape& shape, smx_algorithm algorithm, const smx_
   const size_t stays = thresholds.streamed_bytes - 1;
   if (shape.in_place) return false;
   if (algorithm == smx_algorithm_two_pass) return !Fits(shape, shape.channels, stays);
-  return algorithm == smx_algorithm_several_rows && shape.aligned_rows &&
-         shape.rows > stays / shape.element_bytes / shape.channels;
+  return algorithm == smx_algorithm_several_rows && shape.aligned_rows && !AllFit(shape, stays);
 }
 
 // Rows that are left when each thread has had as many as every other, if they are long enough to be split.
@@ -89,7 +97,7 @@ struct smx_thresholds smx_default_thresholds(size_t l2_bytes, size_t last_level_
   const size_t l2 = l2_bytes != 0 ? l2_bytes : kDefaultL2Bytes;
   smx_thresholds thresholds;
   thresholds.lane_channels = kLaneChannels;
-  thresholds.grouped_channels = SMX_BLOCK;
+  thresholds.grouped_channels = SMX_GROUPED;
   thresholds.stored_bytes = std::max(l2, std::min(last_level_bytes, kLargestLastLevelShare));
   thresholds.streamed_bytes = last_level_bytes == 0
                                   ? kStreamedBytes

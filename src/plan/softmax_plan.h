@@ -29,9 +29,10 @@ struct smx_softmax_shape {
   size_t channels;
   size_t element_bytes;  // of the input and the output together
   bool in_place;
-  bool groups_rows;   // there are kernels on several rows at a time
-  bool stores_terms;  // the output, or a buffer of a tile, can hold them
-  bool aligned_rows;  // kernels on several rows can write them past the caches
+  size_t grouped_channels;  // of the longest rows that kernels on several of them take; 0: there are none
+  bool varies;              // rows see ever more, or fewer, of the channels
+  bool stores_terms;        // the output, or a buffer of a tile, can hold them
+  bool aligned_rows;        // kernels on several rows can write them past the caches
 };
 
 struct smx_softmax_plan {

@@ -24,7 +24,9 @@ smx_softmax_shape DrawShape(FuzzInput* input) {
   // What setup lets through.
   shape.channels = input->Size() % (PTRDIFF_MAX / sizeof(float)) + 1;
   shape.in_place = input->OneIn(2);
-  shape.groups_rows = !input->OneIn(8);
+  constexpr size_t kLongest[] = {0, SMX_BLOCK, SMX_GROUPED};
+  shape.grouped_channels = kLongest[input->Below(3)];
+  shape.varies = input->OneIn(2);
   shape.stores_terms = !input->OneIn(8);
   shape.aligned_rows = !input->OneIn(8);
   return shape;
@@ -50,14 +52,15 @@ void CheckAlgorithm(const smx_softmax_shape& shape, const smx_thresholds& thresh
   Require(smx_algorithm_name(plan.algorithm)[0] != '\0', "an algorithm has a name");
   switch (plan.algorithm) {
     case smx_algorithm_rows_as_lanes:
-      Require(
-          shape.groups_rows && shape.channels <= 4 * SMX_LANES && shape.channels <= thresholds.lane_channels,
-          "rows fit lanes");
+      Require(shape.grouped_channels > 0 && shape.channels <= 4 * SMX_LANES &&
+                  shape.channels <= thresholds.lane_channels,
+              "rows fit lanes");
       break;
     case smx_algorithm_several_rows:
-      Require(
-          shape.groups_rows && shape.channels <= SMX_BLOCK && shape.channels <= thresholds.grouped_channels,
-          "rows fit a block");
+      Require(shape.channels <= shape.grouped_channels && shape.channels <= thresholds.grouped_channels,
+              "rows fit a kernel");
+      Require(shape.channels <= SMX_BLOCK || shape.varies || RowBytes(shape) * shape.rows <= size_t{1} << 20,
+              "long rows fit a cache");
       break;
     case smx_algorithm_store_and_rescale:
       Require(shape.stores_terms && RowBytes(shape) <= thresholds.stored_bytes, "rows that are stored fit");

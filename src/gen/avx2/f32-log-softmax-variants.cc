@@ -436,6 +436,7 @@ static inline __m256 lane_maxima(size_t n, const float* x) {
     // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
     block_hi[0] = _mm256_sub_ps(block_hi[0], anchor);
     block_hi[1] = _mm256_sub_ps(block_hi[1], anchor);
+
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
@@ -519,16 +520,19 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
     const float* const next_x = x + count * x_stride;
     float lowers[8], biases[8];
     row_maxima(0, next_count, n, next_x, x_stride, max);
+#pragma GCC unroll 1
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm256_max_ps(_mm256_permute2f128_ps(max[2 * v], max[w], 0x20),
                              _mm256_permute2f128_ps(max[2 * v], max[w], 0x31));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x44),
                              _mm256_shuffle_ps(max[2 * v], max[w], 0xEE));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x88),
@@ -582,6 +586,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
     const size_t written_stride = streams ? asked_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
+#pragma GCC unroll 1
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);
@@ -590,6 +595,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       lo[v] = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x20);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xEE);
@@ -598,6 +604,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x44);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xDD);

@@ -296,6 +296,7 @@ static inline __m512 lane_maxima(size_t n, const float* x) {
     }
     // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
     block_hi[0] = _mm512_sub_ps(block_hi[0], anchor);
+
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
@@ -381,21 +382,25 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     row_maxima(0, next_count, n, next_x, x_stride, max);
+#pragma GCC unroll 1
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
                              _mm512_shuffle_f32x4(max[2 * v], max[w], 0xEE));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x88),
                              _mm512_shuffle_f32x4(max[2 * v], max[w], 0xDD));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x44),
                              _mm512_shuffle_ps(max[2 * v], max[w], 0xEE));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x88),
@@ -450,6 +455,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
     const size_t written_stride = streams ? asked_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
+#pragma GCC unroll 1
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
@@ -458,6 +464,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
       lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x44);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xDD);
@@ -466,6 +473,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
       lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x88);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xEE);
@@ -474,6 +482,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
       lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x44);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xDD);

@@ -699,6 +699,7 @@ static inline float32x4_t lane_maxima(size_t n, const float* x) {
     block_hi[1] = vsubq_f32(block_hi[1], anchor);
     block_hi[2] = vsubq_f32(block_hi[2], anchor);
     block_hi[3] = vsubq_f32(block_hi[3], anchor);
+
     add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
     add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
@@ -784,11 +785,13 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
     const float* const next_x = x + count * x_stride;
     float lowers[4], biases[4];
     row_maxima(0, next_count, n, next_x, x_stride, max);
+#pragma GCC unroll 1
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
                          vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
@@ -836,6 +839,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
     const size_t written_stride = streams ? asked_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
+#pragma GCC unroll 1
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
@@ -844,6 +848,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc4(size_t rows, size_t n
       lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);

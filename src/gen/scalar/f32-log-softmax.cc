@@ -219,6 +219,7 @@ static inline f32x16 lane_maxima(size_t n, const float* x) {
     }
     // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
     block_hi[0] = scalar_sub(block_hi[0], anchor);
+
     hi[r] = block_hi[0];
     lo[r] = block_lo[0];
     x += x_stride;
@@ -305,18 +306,22 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     row_maxima(0, next_count, n, next_x, x_stride, max);
+#pragma GCC unroll 1
     for (size_t v = 0, left = next_count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = scalar_max(scalar_half(max[2 * v], max[w], 8, 0), scalar_half(max[2 * v], max[w], 8, 8));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = scalar_max(scalar_half(max[2 * v], max[w], 4, 0), scalar_half(max[2 * v], max[w], 4, 4));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = scalar_max(scalar_half(max[2 * v], max[w], 2, 0), scalar_half(max[2 * v], max[w], 2, 2));
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       max[v] = scalar_max(scalar_half(max[2 * v], max[w], 1, 0), scalar_half(max[2 * v], max[w], 1, 1));
@@ -364,6 +369,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
     const size_t written_stride = streams ? asked_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
+#pragma GCC unroll 1
     for (size_t v = 0, left = count; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 8, 8);
@@ -372,6 +378,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
       lo[v] = scalar_half(lo[2 * v], lo[w], 8, 0);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 4, 4);
@@ -380,6 +387,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
       lo[v] = scalar_half(lo[2 * v], lo[w], 4, 0);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 2, 2);
@@ -388,6 +396,7 @@ extern "C" void smx_f32_log_softmax_ukernel__scalar_u64_acc4(size_t rows, size_t
       lo[v] = scalar_half(lo[2 * v], lo[w], 2, 0);
       add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
     }
+#pragma GCC unroll 1
     for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
       const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
       const f32x16 higher_hi = scalar_half(hi[2 * v], hi[w], 1, 1);
