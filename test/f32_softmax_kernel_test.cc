@@ -30,8 +30,8 @@ class SoftmaxKernel : public MicrokernelTest {
   // All that are short, and a few others, of one to three blocks.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);
-    for (size_t more : {1, 16, 17, 32, 33, 64, 100, 500, 1024, 1025, 1100, 1600, 2047}) {
-      lengths.push_back(SMX_BLOCK + more);
+    for (size_t more : {1, 33, 64, 100, 1024, 1100, 2047}) {
+      if (!RunsSparseTests() || more == 33 || more == 2047) lengths.push_back(SMX_BLOCK + more);
     }
     for (size_t n = 1; n <= 4 * SMX_LANES + 1; n += n < 2 * SMX_LANES ? 1 : 5) lengths.push_back(n);
     lengths.erase(std::remove_if(lengths.begin(), lengths.end(), [&](size_t n) { return n > LargestRow(); }),
@@ -136,7 +136,7 @@ TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
 
 TEST_P(SoftmaxKernel, TouchesRowsOnly) {
   std::vector<size_t> lengths = SmallSizes(kernel().tile);
-  for (size_t more : {1, 15, 31, 40, 1024, 1027, 2047}) lengths.push_back(SMX_BLOCK + more);
+  for (size_t more : {1, 31, 40, 1024, 1027, 2047}) lengths.push_back(SMX_BLOCK + more);
   for (const size_t n : lengths) {
     if (n > LargestRow()) continue;
     const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];

@@ -2529,10 +2529,11 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       reciprocals(_mm256_set1_ps(_mm256_cvtss_f32(hi)), _mm256_set1_ps(_mm256_cvtss_f32(lo)), &hi, &lo);
       x = ahead;
       mask = ahead_mask;
+      if (kMasks)
+        is_within_range =
+            avx2_all_within(hi, _mm256_set1_ps(1.0f));  // NaN may be that of an element which the mask hides
     }
     if (r > 0) {
-      if (kMasks && !(avx2_all_within(hi_before, _mm256_set1_ps(1.0f))))
-        break;  // NaN may be that of an element which the mask hides
       finish_row(n - growth, width, before, y - y_stride, hi_before, lo_before, streams);
       ++*done;
     }
@@ -3448,23 +3449,58 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20), _mm256_permute2f128_ps(one, other, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_permute2f128_ps(max[2 * v], max[w], 0x20),
-                             _mm256_permute2f128_ps(max[2 * v], max[w], 0x31));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20),
+                                 _mm256_permute2f128_ps(one, other, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 3) / 4;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+        }
+      }
     }
     for (size_t v = 0; v * 8 < next_count; v++) {
       if (!(avx2_all_within(max[v], _mm256_set1_ps(exponential->range)))) {
@@ -3559,32 +3595,86 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+        lo[0] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+        add_pair(&hi[0], &lo[0], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                 _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x31);
-      hi[v] = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x20);
-      lo[v] = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x20);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+          lo[v] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+          add_pair(&hi[v], &lo[v], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                   _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 3) / 4;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 8 < count; v++) {
@@ -3652,23 +3742,58 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20), _mm256_permute2f128_ps(one, other, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_permute2f128_ps(max[2 * v], max[w], 0x20),
-                             _mm256_permute2f128_ps(max[2 * v], max[w], 0x31));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20),
+                                 _mm256_permute2f128_ps(one, other, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 3) / 4;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+        }
+      }
     }
     for (size_t v = 0; v * 8 < next_count; v++) {
       if (!(avx2_all_within(max[v], _mm256_set1_ps(exponential->range)))) {
@@ -3763,32 +3888,86 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+        lo[0] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+        add_pair(&hi[0], &lo[0], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                 _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x31);
-      hi[v] = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x20);
-      lo[v] = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x20);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+          lo[v] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+          add_pair(&hi[v], &lo[v], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                   _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 3) / 4;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 8 < count; v++) {
@@ -3856,23 +4035,58 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20), _mm256_permute2f128_ps(one, other, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_permute2f128_ps(max[2 * v], max[w], 0x20),
-                             _mm256_permute2f128_ps(max[2 * v], max[w], 0x31));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20),
+                                 _mm256_permute2f128_ps(one, other, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 3) / 4;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+        }
+      }
     }
     for (size_t v = 0; v * 8 < next_count; v++) {
       if (!(avx2_all_within(max[v], _mm256_set1_ps(exponential->range)))) {
@@ -3967,32 +4181,86 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
                    asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                    written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+        lo[0] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+        add_pair(&hi[0], &lo[0], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                 _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x31);
-      hi[v] = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x20);
-      lo[v] = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x20);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+          lo[v] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+          add_pair(&hi[v], &lo[v], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                   _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 3) / 4;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 8 < count; v++) {
@@ -4060,23 +4328,58 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20), _mm256_permute2f128_ps(one, other, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_permute2f128_ps(max[2 * v], max[w], 0x20),
-                             _mm256_permute2f128_ps(max[2 * v], max[w], 0x31));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_permute2f128_ps(one, other, 0x20),
+                                 _mm256_permute2f128_ps(one, other, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x44), _mm256_shuffle_ps(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 3) / 4;
+      {
+        const __m256 one = max[0];
+        const __m256 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm256_max_ps(_mm256_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm256_shuffle_ps(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one = max[2 * v];
+          const __m256 other = max[w];
+          max[v] = _mm256_max_ps(_mm256_shuffle_ps(one, other, 0x88), _mm256_shuffle_ps(one, other, 0xDD));
+        }
+      }
     }
     for (size_t v = 0; v * 8 < next_count; v++) {
       if (!(avx2_all_within(max[v], _mm256_set1_ps(exponential->range)))) {
@@ -4171,32 +4474,86 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+        lo[0] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+        add_pair(&hi[0], &lo[0], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                 _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x31);
-      const __m256 higher_lo = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x31);
-      hi[v] = _mm256_permute2f128_ps(hi[2 * v], hi[w], 0x20);
-      lo[v] = _mm256_permute2f128_ps(lo[2 * v], lo[w], 0x20);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_permute2f128_ps(one_hi, other_hi, 0x20);
+          lo[v] = _mm256_permute2f128_ps(one_lo, other_lo, 0x20);
+          add_pair(&hi[v], &lo[v], _mm256_permute2f128_ps(one_hi, other_hi, 0x31),
+                   _mm256_permute2f128_ps(one_lo, other_lo, 0x31));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x44);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xEE),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 3) / 4;
+      {
+        const __m256 one_hi = hi[0];
+        const __m256 one_lo = lo[0];
+        const __m256 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m256 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+        lo[0] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                 _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m256 higher_hi = _mm256_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m256 higher_lo = _mm256_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm256_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm256_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m256 one_hi = hi[2 * v];
+          const __m256 one_lo = lo[2 * v];
+          const __m256 other_hi = hi[w];
+          const __m256 other_lo = lo[w];
+          hi[v] = _mm256_shuffle_ps(one_hi, other_hi, 0x88);
+          lo[v] = _mm256_shuffle_ps(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm256_shuffle_ps(one_hi, other_hi, 0xDD),
+                   _mm256_shuffle_ps(one_lo, other_lo, 0xDD));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 8 < count; v++) {

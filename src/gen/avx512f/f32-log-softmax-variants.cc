@@ -383,29 +383,77 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
     const float* const next_x = x + count * x_stride;
     float lowers[16], biases[16];
     row_maxima(0, next_count, n, next_x, x_stride, max);
+    {
+      const size_t left = next_count;
+      {
+        const __m512 one = max[0];
+        const __m512 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm512_max_ps(_mm512_shuffle_f32x4(one, other, 0x44), _mm512_shuffle_f32x4(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x44),
-                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one = max[2 * v];
+          const __m512 other = max[w];
+          max[v] =
+              _mm512_max_ps(_mm512_shuffle_f32x4(one, other, 0x44), _mm512_shuffle_f32x4(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const __m512 one = max[0];
+        const __m512 other = left > 1 ? max[1] : max[0];
+        max[0] =
+            _mm512_max_ps(_mm512_shuffle_f32x4(one, other, 0x88), _mm512_shuffle_f32x4(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_f32x4(max[2 * v], max[w], 0x88),
-                             _mm512_shuffle_f32x4(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one = max[2 * v];
+          const __m512 other = max[w];
+          max[v] =
+              _mm512_max_ps(_mm512_shuffle_f32x4(one, other, 0x88), _mm512_shuffle_f32x4(one, other, 0xDD));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 3) / 4;
+      {
+        const __m512 one = max[0];
+        const __m512 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm512_max_ps(_mm512_shuffle_ps(one, other, 0x44), _mm512_shuffle_ps(one, other, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x44),
-                             _mm512_shuffle_ps(max[2 * v], max[w], 0xEE));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one = max[2 * v];
+          const __m512 other = max[w];
+          max[v] = _mm512_max_ps(_mm512_shuffle_ps(one, other, 0x44), _mm512_shuffle_ps(one, other, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 7) / 8;
+      {
+        const __m512 one = max[0];
+        const __m512 other = left > 1 ? max[1] : max[0];
+        max[0] = _mm512_max_ps(_mm512_shuffle_ps(one, other, 0x88), _mm512_shuffle_ps(one, other, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 7) / 8; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = _mm512_max_ps(_mm512_shuffle_ps(max[2 * v], max[w], 0x88),
-                             _mm512_shuffle_ps(max[2 * v], max[w], 0xDD));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one = max[2 * v];
+          const __m512 other = max[w];
+          max[v] = _mm512_max_ps(_mm512_shuffle_ps(one, other, 0x88), _mm512_shuffle_ps(one, other, 0xDD));
+        }
+      }
     }
     for (size_t v = 0; v * 16 < next_count; v++) {
       if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max[v]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
@@ -456,41 +504,113 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc4(size_t rows, size_
     const size_t written_stride = streams ? asked_stride : y_stride;
     sum_rows_64(0, count, n, x, x_stride, asked, asked_stride, written, written_stride, lowers, biases,
                 exponential, hi, lo);
+    {
+      const size_t left = count;
+      {
+        const __m512 one_hi = hi[0];
+        const __m512 one_lo = lo[0];
+        const __m512 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m512 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm512_shuffle_f32x4(one_hi, other_hi, 0x44);
+        lo[0] = _mm512_shuffle_f32x4(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm512_shuffle_f32x4(one_hi, other_hi, 0xEE),
+                 _mm512_shuffle_f32x4(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one_hi = hi[2 * v];
+          const __m512 one_lo = lo[2 * v];
+          const __m512 other_hi = hi[w];
+          const __m512 other_lo = lo[w];
+          hi[v] = _mm512_shuffle_f32x4(one_hi, other_hi, 0x44);
+          lo[v] = _mm512_shuffle_f32x4(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm512_shuffle_f32x4(one_hi, other_hi, 0xEE),
+                   _mm512_shuffle_f32x4(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const __m512 one_hi = hi[0];
+        const __m512 one_lo = lo[0];
+        const __m512 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m512 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm512_shuffle_f32x4(one_hi, other_hi, 0x88);
+        lo[0] = _mm512_shuffle_f32x4(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm512_shuffle_f32x4(one_hi, other_hi, 0xDD),
+                 _mm512_shuffle_f32x4(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm512_shuffle_f32x4(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm512_shuffle_f32x4(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one_hi = hi[2 * v];
+          const __m512 one_lo = lo[2 * v];
+          const __m512 other_hi = hi[w];
+          const __m512 other_lo = lo[w];
+          hi[v] = _mm512_shuffle_f32x4(one_hi, other_hi, 0x88);
+          lo[v] = _mm512_shuffle_f32x4(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm512_shuffle_f32x4(one_hi, other_hi, 0xDD),
+                   _mm512_shuffle_f32x4(one_lo, other_lo, 0xDD));
+        }
+      }
     }
+    {
+      const size_t left = (count + 3) / 4;
+      {
+        const __m512 one_hi = hi[0];
+        const __m512 one_lo = lo[0];
+        const __m512 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m512 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm512_shuffle_ps(one_hi, other_hi, 0x44);
+        lo[0] = _mm512_shuffle_ps(one_lo, other_lo, 0x44);
+        add_pair(&hi[0], &lo[0], _mm512_shuffle_ps(one_hi, other_hi, 0xEE),
+                 _mm512_shuffle_ps(one_lo, other_lo, 0xEE));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 3) / 4; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xEE);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xEE);
-      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x44);
-      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x44);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one_hi = hi[2 * v];
+          const __m512 one_lo = lo[2 * v];
+          const __m512 other_hi = hi[w];
+          const __m512 other_lo = lo[w];
+          hi[v] = _mm512_shuffle_ps(one_hi, other_hi, 0x44);
+          lo[v] = _mm512_shuffle_ps(one_lo, other_lo, 0x44);
+          add_pair(&hi[v], &lo[v], _mm512_shuffle_ps(one_hi, other_hi, 0xEE),
+                   _mm512_shuffle_ps(one_lo, other_lo, 0xEE));
+        }
+      }
     }
+    {
+      const size_t left = (count + 7) / 8;
+      {
+        const __m512 one_hi = hi[0];
+        const __m512 one_lo = lo[0];
+        const __m512 other_hi = left > 1 ? hi[1] : hi[0];
+        const __m512 other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = _mm512_shuffle_ps(one_hi, other_hi, 0x88);
+        lo[0] = _mm512_shuffle_ps(one_lo, other_lo, 0x88);
+        add_pair(&hi[0], &lo[0], _mm512_shuffle_ps(one_hi, other_hi, 0xDD),
+                 _mm512_shuffle_ps(one_lo, other_lo, 0xDD));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 7) / 8; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const __m512 higher_hi = _mm512_shuffle_ps(hi[2 * v], hi[w], 0xDD);
-      const __m512 higher_lo = _mm512_shuffle_ps(lo[2 * v], lo[w], 0xDD);
-      hi[v] = _mm512_shuffle_ps(hi[2 * v], hi[w], 0x88);
-      lo[v] = _mm512_shuffle_ps(lo[2 * v], lo[w], 0x88);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const __m512 one_hi = hi[2 * v];
+          const __m512 one_lo = lo[2 * v];
+          const __m512 other_hi = hi[w];
+          const __m512 other_lo = lo[w];
+          hi[v] = _mm512_shuffle_ps(one_hi, other_hi, 0x88);
+          lo[v] = _mm512_shuffle_ps(one_lo, other_lo, 0x88);
+          add_pair(&hi[v], &lo[v], _mm512_shuffle_ps(one_hi, other_hi, 0xDD),
+                   _mm512_shuffle_ps(one_lo, other_lo, 0xDD));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 16 < count; v++) {

@@ -5140,10 +5140,11 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       reciprocals(vdupq_n_f32(vgetq_lane_f32(hi, 0)), vdupq_n_f32(vgetq_lane_f32(lo, 0)), &hi, &lo);
       x = ahead;
       mask = ahead_mask;
+      if (kMasks)
+        is_within_range = vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(1.0f))) !=
+                          0;  // NaN may be that of an element which the mask hides
     }
     if (r > 0) {
-      if (kMasks && !(vminvq_u32(vcaleq_f32(hi_before, vdupq_n_f32(1.0f))) != 0))
-        break;  // NaN may be that of an element which the mask hides
       finish_row(n - growth, width, before, y - y_stride, hi_before, lo_before, streams);
       ++*done;
     }
@@ -7124,16 +7125,41 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                           vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
-                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                             vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+        }
+      }
     }
     for (size_t v = 0; v * 4 < next_count; v++) {
       if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
@@ -7219,23 +7245,57 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+        lo[0] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+        add_pair(&hi[0], &lo[0], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                 vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
-      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
-      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+          lo[v] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+          add_pair(&hi[v], &lo[v], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                   vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vuzp1q_f32(one_hi, other_hi);
+        lo[0] = vuzp1q_f32(one_lo, other_lo);
+        add_pair(&hi[0], &lo[0], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
-      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
-      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vuzp1q_f32(one_hi, other_hi);
+          lo[v] = vuzp1q_f32(one_lo, other_lo);
+          add_pair(&hi[v], &lo[v], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 4 < count; v++) {
@@ -7303,16 +7363,41 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                           vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
-                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                             vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+        }
+      }
     }
     for (size_t v = 0; v * 4 < next_count; v++) {
       if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
@@ -7398,23 +7483,57 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
                    asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                    written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+        lo[0] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+        add_pair(&hi[0], &lo[0], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                 vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
-      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
-      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+          lo[v] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+          add_pair(&hi[v], &lo[v], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                   vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vuzp1q_f32(one_hi, other_hi);
+        lo[0] = vuzp1q_f32(one_lo, other_lo);
+        add_pair(&hi[0], &lo[0], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
-      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
-      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vuzp1q_f32(one_hi, other_hi);
+          lo[v] = vuzp1q_f32(one_lo, other_lo);
+          add_pair(&hi[v], &lo[v], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 4 < count; v++) {
@@ -7482,16 +7601,41 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                           vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
-                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                             vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+        }
+      }
     }
     for (size_t v = 0; v * 4 < next_count; v++) {
       if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
@@ -7577,23 +7721,57 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+        lo[0] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+        add_pair(&hi[0], &lo[0], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                 vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
-      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
-      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+          lo[v] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+          add_pair(&hi[v], &lo[v], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                   vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vuzp1q_f32(one_hi, other_hi);
+        lo[0] = vuzp1q_f32(one_lo, other_lo);
+        add_pair(&hi[0], &lo[0], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
-      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
-      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vuzp1q_f32(one_hi, other_hi);
+          lo[v] = vuzp1q_f32(one_lo, other_lo);
+          add_pair(&hi[v], &lo[v], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 4 < count; v++) {
@@ -7661,16 +7839,41 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    {
+      const size_t left = next_count;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                           vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = next_count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(max[2 * v]), vget_low_f32(max[w])),
-                         vcombine_f32(vget_high_f32(max[2 * v]), vget_high_f32(max[w])));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vcombine_f32(vget_low_f32(one), vget_low_f32(other)),
+                             vcombine_f32(vget_high_f32(one), vget_high_f32(other)));
+        }
+      }
     }
+    {
+      const size_t left = (next_count + 1) / 2;
+      {
+        const float32x4_t one = max[0];
+        const float32x4_t other = left > 1 ? max[1] : max[0];
+        max[0] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (next_count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      max[v] = vmaxq_f32(vuzp1q_f32(max[2 * v], max[w]), vuzp2q_f32(max[2 * v], max[w]));
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one = max[2 * v];
+          const float32x4_t other = max[w];
+          max[v] = vmaxq_f32(vuzp1q_f32(one, other), vuzp2q_f32(one, other));
+        }
+      }
     }
     for (size_t v = 0; v * 4 < next_count; v++) {
       if (!(vminvq_u32(vcaleq_f32(max[v], vdupq_n_f32(exponential->range))) != 0)) {
@@ -7756,23 +7959,57 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
                   written_stride, lowers, biases, exponential, hi, lo);
     }
+    {
+      const size_t left = count;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+        lo[0] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+        add_pair(&hi[0], &lo[0], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                 vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = count; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vcombine_f32(vget_high_f32(hi[2 * v]), vget_high_f32(hi[w]));
-      const float32x4_t higher_lo = vcombine_f32(vget_high_f32(lo[2 * v]), vget_high_f32(lo[w]));
-      hi[v] = vcombine_f32(vget_low_f32(hi[2 * v]), vget_low_f32(hi[w]));
-      lo[v] = vcombine_f32(vget_low_f32(lo[2 * v]), vget_low_f32(lo[w]));
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vcombine_f32(vget_low_f32(one_hi), vget_low_f32(other_hi));
+          lo[v] = vcombine_f32(vget_low_f32(one_lo), vget_low_f32(other_lo));
+          add_pair(&hi[v], &lo[v], vcombine_f32(vget_high_f32(one_hi), vget_high_f32(other_hi)),
+                   vcombine_f32(vget_high_f32(one_lo), vget_high_f32(other_lo)));
+        }
+      }
     }
+    {
+      const size_t left = (count + 1) / 2;
+      {
+        const float32x4_t one_hi = hi[0];
+        const float32x4_t one_lo = lo[0];
+        const float32x4_t other_hi = left > 1 ? hi[1] : hi[0];
+        const float32x4_t other_lo = left > 1 ? lo[1] : lo[0];
+        hi[0] = vuzp1q_f32(one_hi, other_hi);
+        lo[0] = vuzp1q_f32(one_lo, other_lo);
+        add_pair(&hi[0], &lo[0], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+      }
 #pragma GCC unroll 1
-    for (size_t v = 0, left = (count + 1) / 2; 2 * v < left; v++) {
-      const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
-      const float32x4_t higher_hi = vuzp2q_f32(hi[2 * v], hi[w]);
-      const float32x4_t higher_lo = vuzp2q_f32(lo[2 * v], lo[w]);
-      hi[v] = vuzp1q_f32(hi[2 * v], hi[w]);
-      lo[v] = vuzp1q_f32(lo[2 * v], lo[w]);
-      add_pair(&hi[v], &lo[v], higher_hi, higher_lo);
+      for (size_t v = 1; 2 * v < left; v++) {
+        const size_t w = 2 * v + 1 < left ? 2 * v + 1 : 2 * v;
+        {
+          const float32x4_t one_hi = hi[2 * v];
+          const float32x4_t one_lo = lo[2 * v];
+          const float32x4_t other_hi = hi[w];
+          const float32x4_t other_lo = lo[w];
+          hi[v] = vuzp1q_f32(one_hi, other_hi);
+          lo[v] = vuzp1q_f32(one_lo, other_lo);
+          add_pair(&hi[v], &lo[v], vuzp2q_f32(one_hi, other_hi), vuzp2q_f32(one_lo, other_lo));
+        }
+      }
     }
     has_nan = false;
     for (size_t v = 0; v * 4 < count; v++) {
