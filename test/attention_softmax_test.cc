@@ -188,6 +188,26 @@ TEST_P(AttentionRows, UnderAMaskAreTakenInPlaceWithAnyStrides) {
   }
 }
 
+// Queries of more than a block of keys, each of which sees more, fewer or others than the one before, up to and beyond the next block.
+TEST_P(AttentionRows, ThatGrowShrinkAndMoveOverSeveralBlocks) {
+  for (const size_t block : {1, 2, 3}) {
+    const size_t keys = block * SMX_BLOCK + 40;
+    for (const size_t window : {size_t{0}, keys - 25, keys - 9, SMX_BLOCK + size_t{30}}) {
+      for (const int64_t first : {int64_t{-10}, int64_t{900}, static_cast<int64_t>(keys) - 60}) {
+        for (const uint32_t flags : {0u, static_cast<uint32_t>(SMX_FLAG_CAUSAL)}) {
+          Problem p = ProblemOf(1, 1, 60, keys);
+          p.options.window = window;
+          p.first_positions = {first};
+          p.flags = flags;
+          p.options.mask_type = (window + block) % 2 == 0 ? smx_datatype_f32 : smx_datatype{};
+          ExpectExpected(p, GetParam());
+          if (HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+}
+
 // Keys that are not seen need not be there.
 TEST_P(AttentionRows, EndWithTheSeenKeys) {
   constexpr size_t kKeys = 1000, kSeen = 613;

@@ -25,8 +25,12 @@ class SoftmaxKernel : public MicrokernelTest {
   bool IsLog() const { return Is("log"); }
   // The longest rows that the kernel takes.
   size_t LargestRow() const { return IsTransposed() ? 4 * SMX_LANES : IsLog() ? SMX_BLOCK : SMX_GROUPED; }
-  // No variant has more rows under way: four groups of lanes, 16 at most, where rows are lanes.
-  size_t LargestGroup() const { return IsTransposed() ? 4 * 16 : kernel().accumulators; }
+  // No variant has more rows under way: four groups of lanes, 16 at most, where rows are lanes. Rows of several blocks go one by one.
+  size_t LargestGroup(size_t n = 1) const {
+    return IsTransposed() ? 4 * 16 : n > SMX_BLOCK ? 3 : kernel().accumulators;
+  }
+  // A whole group and a part of one.
+  size_t ManyRows(size_t n) const { return LargestGroup(n) + LargestGroup(n) / 2 + 1; }
   // All that are short, and a few others, of one to three blocks.
   std::vector<size_t> RowLengths() const {
     std::vector<size_t> lengths = FewSizes(kernel().tile);
@@ -110,9 +114,9 @@ void SoftmaxKernel::ExpectBitsOfALoneRow(const RowFamily& family, size_t n) cons
 }
 
 TEST_P(SoftmaxKernel, HasTheBitsOfOneRowAtATime) {
-  const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
   for (const RowFamily& family : FiniteRows()) {
     for (const size_t n : RowLengths()) {
+      const size_t rows = ManyRows(n);
       ExpectBitsOfALoneRow(family, n);
       std::vector<std::vector<float>> x, expected;
       for (uint64_t seed = 0; x.size() < rows && seed < 4 * rows; seed++) {
@@ -140,7 +144,7 @@ TEST_P(SoftmaxKernel, TouchesRowsOnly) {
   for (const size_t n : lengths) {
     if (n > LargestRow()) continue;
     const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
-    for (size_t rows : {size_t{1}, LargestGroup() - 1, LargestGroup() + 1}) {
+    for (size_t rows : {size_t{1}, LargestGroup(n) - 1, LargestGroup(n) + 1}) {
       const size_t x_stride = n + 3, y_stride = n + 5;
       GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
       std::fill_n(x.data(), x.size(), NAN);
@@ -161,7 +165,7 @@ TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
     const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
     for (float max : {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX,
                       -INFINITY}) {
-      for (size_t rows : {size_t{1}, LargestGroup() + 20}) {
+      for (size_t rows : {size_t{1}, ManyRows(n) + 3}) {
         for (size_t bad = 0; bad < rows; bad++) {
           std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
           std::fill_n(x.begin() + bad * n, n, max);
@@ -201,8 +205,8 @@ INSTANTIATE_TEST_SUITE_P(LogList, StreamingSoftmaxKernel,
                          testing::ValuesIn(AvailableMicrokernels("f32_log_softmax")), TestName);
 
 TEST_P(StreamingSoftmaxKernel, HasTheBitsOfWhatIsStored) {
-  const size_t rows = 2 * LargestGroup() + 1;
   for (const size_t n : RowLengths()) {
+    const size_t rows = 2 * LargestGroup(n) + 1;
     const size_t y_stride = (n + SMX_LANES - 1) / SMX_LANES * SMX_LANES;
     const std::vector<float> x = NormalRow(rows * n, 4.0f, n);
     std::vector<float> mask(n);
@@ -230,7 +234,7 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
   const Microkernel& add_mask = ScalarMicrokernel("f32_vaddmask");
   for (const size_t n : RowLengths()) {
     for (const size_t mask_stride : {size_t{0}, n, n + 3}) {
-      for (const size_t rows : {size_t{1}, LargestGroup() + LargestGroup() / 2 + 1}) {
+      for (const size_t rows : {size_t{1}, ManyRows(n)}) {
         const size_t x_stride = n + 1, y_stride = n + 5;
         GuardedBuffer<float> x((rows - 1) * x_stride + n), y((rows - 1) * y_stride + n);
         GuardedBuffer<float> mask((rows - 1) * mask_stride + n);
@@ -262,10 +266,10 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
 
 // Of elements in a triangle, beyond which there is what is not to be touched.
 TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
-  const size_t rows = LargestGroup() + LargestGroup() / 2 + 1;
   for (const ptrdiff_t growth : {ptrdiff_t{1}, ptrdiff_t{-1}, ptrdiff_t{7}}) {
     for (const size_t shortest : {1, 3, 17, 30, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 60, 2 * SMX_BLOCK + 9}) {
       if (growth < 0 && shortest > SMX_BLOCK) continue;
+      const size_t rows = ManyRows(shortest);
       const size_t change = (rows - 1) * static_cast<size_t>(std::abs(growth));
       const size_t n = growth > 0 ? shortest : shortest + change, stride = shortest + change;
       for (const bool masks : {false, true}) {
@@ -291,9 +295,9 @@ TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
 // A triangle of elements and zeros behind it, in cache and past it, and a row that holds NaN, where that does not count as out of range.
 TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
   constexpr size_t kNanRow = 5;
-  for (const size_t rows : {size_t{1}, LargestGroup() + LargestGroup() / 2 + 1}) {
+  for (const size_t n : {1, 3, 16, 17, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 100}) {
     for (const ptrdiff_t growth : {ptrdiff_t{0}, ptrdiff_t{1}, ptrdiff_t{7}}) {
-      for (const size_t n : {1, 3, 16, 17, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 100}) {
+      for (const size_t rows : {size_t{1}, std::max(ManyRows(n), kNanRow + 1)}) {
         const size_t longest = n + (rows - 1) * static_cast<size_t>(growth);
         for (const size_t width :
              {longest, longest + 1, longest + 13, longest / 16 * 16 + 16, longest + 200}) {
@@ -328,8 +332,8 @@ TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
 }
 
 TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
-  const size_t rows = LargestGroup() + 20;
   for (size_t n : {size_t{30}, size_t{SMX_BLOCK}, size_t{SMX_BLOCK + 77}}) {
+    const size_t rows = ManyRows(n) + 3;
     const std::vector<float> x(rows * n, 1.0f);
     const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
     for (size_t bad = 0; bad < rows; bad++) {
