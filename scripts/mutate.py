@@ -342,7 +342,7 @@ MUTATIONS = [
     Mutation("lone row of f32-softmax without its mask", SEVERAL_ROWS, "const float* const x = mask != nullptr ? terms : input;", "const float* const x = input;", ROWS, "Masked*"),
     Mutation("lone row of f32-softmax that holds NaN not filled", SEVERAL_ROWS, 'isa.set1("1.0f")) }})) smx_fill_nan(n, y);', 'isa.set1("1.0f")) }})) {}', ROWS),
     Mutation("NaN not spread over its row by a fallback's f32-log-softmax", SEVERAL_ROWS, "if (hi == hi) {", "if (hi == hi || n > 0) {", ROWS, "LogList/*"),
-    Mutation("all blocks anchored as the last", SEVERAL_ROWS, "block_end < n ? anchors[begin / %d] : last_anchor", "block_end < n ? last_anchor : last_anchor + 0 * anchors[begin / %d]", ROWS, "*HasTheBitsOfOneRow*"),
+    Mutation("all blocks anchored as the last", SEVERAL_ROWS, "block_end < n ? anchors[begin / %d] : last_anchor", "block_end < n ? last_anchor : last_anchor + 0 * anchors[begin / %d]", ROWS, "*AnchorsOfTheirOwn*"),
     Mutation("blocks of the next row not looked at by themselves", SEVERAL_ROWS, "    block_max[begin / {{ B }}] = {{ isa.reduce_max(isa.max(", "    block_max[0] = {{ isa.reduce_max(isa.max(", ROWS, "*HasTheBitsOfOneRow*"),
     Mutation("rows of several blocks all under the mask of the first", SEVERAL_ROWS, "!kMasks || is_last ? mask : mask + mask_stride", "!kMasks || is_last ? mask : mask + 0 * mask_stride", ROWS, "Masked*"),
     Mutation("tail of the next row of several blocks not looked at", SEVERAL_ROWS, "  if (made < n_ahead) row_max[1]", "  if (made + 32 < n_ahead) row_max[1]", ROWS),

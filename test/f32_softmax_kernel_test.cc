@@ -359,6 +359,27 @@ TEST_P(MaskedSoftmaxKernel, FindsTheLargestElementOfSeveralBlocks) {
   }
 }
 
+// Rows found by a search among millions: were the sum of their first block to begin at the last one's anchor, a result would be another.
+TEST_P(MaskedSoftmaxKernel, BeginsBlocksAtAnchorsOfTheirOwn) {
+  constexpr size_t kSeveralRows = 2, n = 1100;
+  for (const uint32_t seed : {35438u, 69455u, 180718u, 257789u, 301038u, 304109u}) {
+    uint32_t state = seed * 2654435761u + 1;
+    std::vector<float> row(n);
+    for (size_t i = 0; i < n; i++) {
+      state = state * 1664525u + 1013904223u;
+      const float below = i < SMX_BLOCK ? static_cast<float>(seed % 16) * 0.7f : 0.0f;
+      row[i] = static_cast<float>(state >> 8) * 0x1p-24f * static_cast<float>((seed >> 4) % 8) - below;
+    }
+    std::vector<float> x = row, y(kSeveralRows * n);
+    x.insert(x.end(), row.begin(), row.end());
+    ASSERT_EQ(Run(kSeveralRows, n, x.data(), n, y.data(), n), kSeveralRows);
+    const std::vector<float> expected = OneRow(false, row);
+    for (size_t r = 0; r < kSeveralRows; r++) {
+      EXPECT_TRUE(SameBits(y.data() + r * n, expected.data(), n)) << "seed " << seed << ", row " << r;
+    }
+  }
+}
+
 // Whether it computes the row or leaves it to the caller.
 TEST_P(MaskedSoftmaxKernel, NanThatAMaskOfSeveralBlocksHidesMakesNothingNan) {
   const size_t rows = 5, n = SMX_BLOCK + 90;
