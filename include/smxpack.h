@@ -591,8 +591,9 @@ struct smx_thresholds {
   /// Elements: rows no longer than this are computed as lanes, one row a lane, where there are enough of them to fill lanes; of use
   /// up to 64. 0: never.
   size_t lane_channels;
-  /// Elements: rows no longer than this are computed several at a time, in one pass, a lone row likewise; of use up to 1024, and, where all rows and their
-  /// output fill no more than 1 MiB, or causality or a window has queries see different keys, up to 3071 in softmax. 0: never.
+  /// Elements: rows no longer than this are computed several at a time, in one pass, a lone row likewise; of use up to 1024, and in softmax of
+  /// several rows up to 3071, where all of them and their output fill no more than 1 MiB, or causality or a window has queries see different keys.
+  /// 0: never.
   size_t grouped_channels;
   /// Bytes: where a row and its output fit, terms are stored and rescaled, one exponential an element; larger rows take two
   /// passes. By default the larger of a core's level 2 cache and 16 MiB of the last-level cache: what is reported of

@@ -109,6 +109,8 @@ TEST(SoftmaxPlan, RowsOfMoreThanABlockGoTogetherWhereALevel2CacheHoldsThem) {
   EXPECT_EQ(Algorithm(kRows + 1, 1500, thresholds), smx_algorithm_store_and_rescale);
   EXPECT_EQ(Algorithm(SIZE_MAX, 1500, thresholds), smx_algorithm_store_and_rescale);
   EXPECT_EQ(Algorithm(SIZE_MAX, SMX_BLOCK, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(2, 1500, thresholds), smx_algorithm_several_rows);
+  EXPECT_EQ(Algorithm(1, 1500, thresholds), smx_algorithm_store_and_rescale) << "has no next one";
   const smx_softmax_shape vary = {SIZE_MAX, 1500, kElementBytes, false, SMX_GROUPED, true, true, true};
   EXPECT_EQ(smx_plan_softmax(&vary, &thresholds, 1).algorithm, smx_algorithm_several_rows);
 }

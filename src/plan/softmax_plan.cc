@@ -18,7 +18,7 @@ constexpr size_t kLaneChannels = 40;
 // Tasks of rows as lanes are a multiple of this: whole vectors of rows, and more of them than a kernel has under way.
 constexpr size_t kRowsOfLaneTask = 128;
 
-// A level 2 cache of today. Rows of more than a block, of which two are under way, gain in it, and lose beyond it.
+// A level 2 cache of today. Rows of more than a block, of which three are under way, gain in it, and lose beyond it.
 constexpr size_t kLongGroupBytes = size_t{1} << 20;
 
 // A small core's, where cpuinfo does not know.
@@ -44,6 +44,11 @@ bool AllFit(const smx_softmax_shape& shape, size_t bytes) {
   return shape.rows <= bytes / shape.element_bytes / shape.channels;
 }
 
+// Rows of more than a block each look ahead at the next one.
+bool PaysToGroupLong(const smx_softmax_shape& shape) {
+  return shape.rows > 1 && (shape.varies || AllFit(shape, kLongGroupBytes));
+}
+
 struct Choice {
   smx_algorithm algorithm;
   const char* reason;
@@ -56,7 +61,7 @@ Choice Choose(const smx_softmax_shape& shape, size_t stored_bytes, const smx_thr
       return {smx_algorithm_rows_as_lanes, "rows are no longer than lane_channels"};
     }
     if (shape.channels <= std::min(thresholds.grouped_channels, shape.grouped_channels) &&
-        (shape.channels <= SMX_BLOCK || shape.varies || AllFit(shape, kLongGroupBytes))) {
+        (shape.channels <= SMX_BLOCK || PaysToGroupLong(shape))) {
       return {smx_algorithm_several_rows, "rows are no longer than grouped_channels"};
     }
   }

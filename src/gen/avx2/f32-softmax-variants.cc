@@ -2242,12 +2242,12 @@ static inline float anchor_of(float max_so_far, float max, const struct smx_f32_
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
 // many blocks and at least n elements, for its maximum and those up to the end of each block, of logits that it makes where there is a mask.
 template <bool kMasks>
-static inline void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked,
-                                     const float* written, size_t n_ahead, const float* ahead,
-                                     [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
-                                     [[maybe_unused]] float* logits, __m256 lower, __m256 bias,
-                                     const float* anchors, const struct smx_f32_exponential* exponential,
-                                     float* block_max, __m256* max, __m256* hi, __m256* lo) {
+static void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked, const float* written,
+                              size_t n_ahead, const float* ahead, [[maybe_unused]] const float* mask,
+                              [[maybe_unused]] float scale, [[maybe_unused]] float* logits, __m256 lower,
+                              __m256 bias, const float* anchors,
+                              const struct smx_f32_exponential* exponential, float* block_max, __m256* max,
+                              __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -2478,11 +2478,11 @@ static inline void sum_looking_ahead(size_t n, const float* x, float* y, const f
 
 // Rows of as many blocks, all of them, that do not shrink: one by one, but that each looks ahead at the next one, and has its results when that has its
 // sum. So there is always work to do.
-template <bool kMasks>
 static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x, size_t x_stride,
                             const float* next, size_t next_stride, const float* mask, size_t mask_stride,
                             float scale, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
                             const struct smx_f32_exponential* exponential) {
+  const bool has_mask = mask != nullptr;
   // Logits, and then terms: of the row before, of this one, and of the next one.
   alignas(64) float room[3][3072];
   float *before = room[0], *terms = room[1], *logits = room[2];
@@ -2493,8 +2493,8 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
   float block_max[3], anchors[3];  // the last of each is not used
   for (size_t begin = 0; begin < n && rows > 0; begin += 1024) {
     const size_t count = n - begin < 1024 ? n - begin : 1024;
-    max = _mm256_max_ps(max, kMasks ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
-                                    : lane_maxima(count, x + begin));
+    max = _mm256_max_ps(max, has_mask ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
+                                      : lane_maxima(count, x + begin));
     block_max[begin / 1024] = avx2_reduce_max(max);
   }
   for (size_t r = 0;; r++) {
@@ -2515,13 +2515,15 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       // Never beyond the last row.
       const bool is_last = r + 1 == rows;
       const size_t n_ahead = is_last ? n : n + growth;
-      const float* const ahead = is_last ? x : x + x_stride;
-      const float* const ahead_mask = !kMasks || is_last ? mask : mask + mask_stride;
+      const float* const own = has_mask ? terms : x;
+      const float* const ahead = is_last ? own : x + x_stride;
+      const float* const ahead_mask = has_mask && !is_last ? mask + mask_stride : nullptr;
       const size_t distance = r + 2 < rows ? (x_stride < 512 ? x_stride : 512) : 0;
       const float* const asked = next != nullptr ? next + r * next_stride : ahead + distance;
       const float* const written = streams ? asked : y - (r > 0 ? y_stride : 0);
-      sum_looking_ahead<kMasks>(n, kMasks ? terms : x, terms, asked, written, n_ahead, ahead, ahead_mask,
-                                scale, logits, lower, bias, anchors, exponential, block_max, &max, &hi, &lo);
+      const auto sum_row = ahead_mask != nullptr ? sum_looking_ahead<true> : sum_looking_ahead<false>;
+      sum_row(n, own, terms, asked, written, n_ahead, ahead, ahead_mask, scale, logits, lower, bias, anchors,
+              exponential, block_max, &max, &hi, &lo);
 
       add_pair(&hi, &lo, _mm256_permute2f128_ps(hi, hi, 0x01), _mm256_permute2f128_ps(lo, lo, 0x01));
       add_pair(&hi, &lo, _mm256_permute_ps(hi, 0x4E), _mm256_permute_ps(lo, 0x4E));
@@ -2529,7 +2531,7 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       reciprocals(_mm256_set1_ps(_mm256_cvtss_f32(hi)), _mm256_set1_ps(_mm256_cvtss_f32(lo)), &hi, &lo);
       x = ahead;
       mask = ahead_mask;
-      if (kMasks)
+      if (has_mask)
         is_within_range =
             avx2_all_within(hi, _mm256_set1_ps(1.0f));  // NaN may be that of an element which the mask hides
     }
@@ -3692,9 +3694,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_64(n, width, x, mask, scale, y, exponential);
@@ -3985,9 +3986,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_64(n, width, x, mask, scale, y, exponential);
@@ -4278,9 +4278,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_128(n, width, x, mask, scale, y, exponential);
@@ -4571,9 +4570,8 @@ extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_64(n, width, x, mask, scale, y, exponential);

@@ -1702,12 +1702,12 @@ static inline float anchor_of(float max_so_far, float max, const struct smx_f32_
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
 // many blocks and at least n elements, for its maximum and those up to the end of each block, of logits that it makes where there is a mask.
 template <bool kMasks>
-static inline void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked,
-                                     const float* written, size_t n_ahead, const float* ahead,
-                                     [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
-                                     [[maybe_unused]] float* logits, __m512 lower, __m512 bias,
-                                     const float* anchors, const struct smx_f32_exponential* exponential,
-                                     float* block_max, __m512* max, __m512* hi, __m512* lo) {
+static void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked, const float* written,
+                              size_t n_ahead, const float* ahead, [[maybe_unused]] const float* mask,
+                              [[maybe_unused]] float scale, [[maybe_unused]] float* logits, __m512 lower,
+                              __m512 bias, const float* anchors,
+                              const struct smx_f32_exponential* exponential, float* block_max, __m512* max,
+                              __m512* hi, __m512* lo) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -1730,6 +1730,126 @@ static inline void sum_looking_ahead(size_t n, const float* x, float* y, const f
 
     const size_t pairs = block_end / 32 * 32;
     size_t i = begin;
+    for (; i + 64 <= block_end; i += 64) {
+      __builtin_prefetch(asked + i + 0);
+      __builtin_prefetch(asked + i + 16);
+      __builtin_prefetch(written + i + 0, 1);
+      __builtin_prefetch(written + i + 16, 1);
+      __builtin_prefetch(asked + i + 32);
+      __builtin_prefetch(asked + i + 48);
+      __builtin_prefetch(written + i + 32, 1);
+      __builtin_prefetch(written + i + 48, 1);
+      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
+      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
+      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
+      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
+      {
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(ahead + i + 0);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
+          _mm512_storeu_ps(logits + i + 0, logit);
+        } else {
+          row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 0));
+        }
+      }
+      {
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(ahead + i + 16);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
+          _mm512_storeu_ps(logits + i + 16, logit);
+        } else {
+          row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 16));
+        }
+      }
+      {
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(ahead + i + 32);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[0] = _mm512_max_ps(logit, row_max[0]);
+          _mm512_storeu_ps(logits + i + 32, logit);
+        } else {
+          row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 32));
+        }
+      }
+      {
+        if constexpr (kMasks) {
+          const __m512 x0 = _mm512_loadu_ps(ahead + i + 48);
+          const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
+          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+          row_max[1] = _mm512_max_ps(logit, row_max[1]);
+          _mm512_storeu_ps(logits + i + 48, logit);
+        } else {
+          row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 48));
+        }
+      }
+
+      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+      const __m512 clamped0 = _mm512_max_ps(lower, x0);
+      const __m512 clamped1 = _mm512_max_ps(lower, x1);
+      const __m512 clamped2 = _mm512_max_ps(lower, x2);
+      const __m512 clamped3 = _mm512_max_ps(lower, x3);
+      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
+      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
+      const __m512 n0 = _mm512_sub_ps(biased0, bias);
+      const __m512 n1 = _mm512_sub_ps(biased1, bias);
+      const __m512 n2 = _mm512_sub_ps(biased2, bias);
+      const __m512 n3 = _mm512_sub_ps(biased3, bias);
+      const __m512i index0 = _mm512_castps_si512(biased0);
+      const __m512i index1 = _mm512_castps_si512(biased1);
+      const __m512i index2 = _mm512_castps_si512(biased2);
+      const __m512i index3 = _mm512_castps_si512(biased3);
+      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
+      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
+      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
+      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
+      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
+      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
+      u0 = _mm512_fmadd_ps(u0, t0, linear);
+      u1 = _mm512_fmadd_ps(u1, t1, linear);
+      u2 = _mm512_fmadd_ps(u2, t2, linear);
+      u3 = _mm512_fmadd_ps(u3, t3, linear);
+      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
+      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
+      const __m512 s0 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+      const __m512 s1 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+      const __m512 s2 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
+      const __m512 s3 = _mm512_castsi512_ps(
+          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
+                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
+      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
+      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
+      _mm512_storeu_ps(y + i + 0, e0);
+      _mm512_storeu_ps(y + i + 16, e1);
+      _mm512_storeu_ps(y + i + 32, e2);
+      _mm512_storeu_ps(y + i + 48, e3);
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
+      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
+    }
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
       __builtin_prefetch(asked + i + 16);
@@ -1851,11 +1971,11 @@ static inline void sum_looking_ahead(size_t n, const float* x, float* y, const f
 
 // Rows of as many blocks, all of them, that do not shrink: one by one, but that each looks ahead at the next one, and has its results when that has its
 // sum. So there is always work to do.
-template <bool kMasks>
 static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x, size_t x_stride,
                             const float* next, size_t next_stride, const float* mask, size_t mask_stride,
                             float scale, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
                             const struct smx_f32_exponential* exponential) {
+  const bool has_mask = mask != nullptr;
   // Logits, and then terms: of the row before, of this one, and of the next one.
   alignas(64) float room[3][3072];
   float *before = room[0], *terms = room[1], *logits = room[2];
@@ -1866,8 +1986,8 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
   float block_max[3], anchors[3];  // the last of each is not used
   for (size_t begin = 0; begin < n && rows > 0; begin += 1024) {
     const size_t count = n - begin < 1024 ? n - begin : 1024;
-    max = _mm512_max_ps(max, kMasks ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
-                                    : lane_maxima(count, x + begin));
+    max = _mm512_max_ps(max, has_mask ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
+                                      : lane_maxima(count, x + begin));
     block_max[begin / 1024] = _mm512_reduce_max_ps(max);
   }
   for (size_t r = 0;; r++) {
@@ -1890,13 +2010,15 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       // Never beyond the last row.
       const bool is_last = r + 1 == rows;
       const size_t n_ahead = is_last ? n : n + growth;
-      const float* const ahead = is_last ? x : x + x_stride;
-      const float* const ahead_mask = !kMasks || is_last ? mask : mask + mask_stride;
+      const float* const own = has_mask ? terms : x;
+      const float* const ahead = is_last ? own : x + x_stride;
+      const float* const ahead_mask = has_mask && !is_last ? mask + mask_stride : nullptr;
       const size_t distance = r + 2 < rows ? (x_stride < 512 ? x_stride : 512) : 0;
       const float* const asked = next != nullptr ? next + r * next_stride : ahead + distance;
       const float* const written = streams ? asked : y - (r > 0 ? y_stride : 0);
-      sum_looking_ahead<kMasks>(n, kMasks ? terms : x, terms, asked, written, n_ahead, ahead, ahead_mask,
-                                scale, logits, lower, bias, anchors, exponential, block_max, &max, &hi, &lo);
+      const auto sum_row = ahead_mask != nullptr ? sum_looking_ahead<true> : sum_looking_ahead<false>;
+      sum_row(n, own, terms, asked, written, n_ahead, ahead, ahead_mask, scale, logits, lower, bias, anchors,
+              exponential, block_max, &max, &hi, &lo);
 
       add_pair(&hi, &lo, _mm512_shuffle_f32x4(hi, hi, 0x4E), _mm512_shuffle_f32x4(lo, lo, 0x4E));
       add_pair(&hi, &lo, _mm512_shuffle_f32x4(hi, hi, 0xB1), _mm512_shuffle_f32x4(lo, lo, 0xB1));
@@ -1905,7 +2027,7 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       reciprocals(_mm512_set1_ps(_mm512_cvtss_f32(hi)), _mm512_set1_ps(_mm512_cvtss_f32(lo)), &hi, &lo);
       x = ahead;
       mask = ahead_mask;
-      if (kMasks)
+      if (has_mask)
         is_within_range = _mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(1.0f), _CMP_LE_OQ) ==
                           0xFFFF;  // NaN may be that of an element which the mask hides
     }
@@ -2903,9 +3025,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc4(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_64(n, width, x, mask, scale, y, exponential);
@@ -3243,9 +3364,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc8(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_64(n, width, x, mask, scale, y, exponential);
@@ -3583,9 +3703,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_128(n, width, x, mask, scale, y, exponential);
@@ -3923,9 +4042,8 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
-    const auto run = mask != nullptr ? rows_one_by_one<true> : rows_one_by_one<false>;
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
     *done = lone_row_32(n, width, x, mask, scale, y, exponential);

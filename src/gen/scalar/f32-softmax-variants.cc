@@ -192,12 +192,12 @@ static inline float anchor_of(float max_so_far, float max, const struct smx_f32_
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
 // many blocks and at least n elements, for its maximum and those up to the end of each block, of logits that it makes where there is a mask.
 
-static inline void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked,
-                                     const float* written, size_t n_ahead, const float* ahead,
-                                     [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
-                                     [[maybe_unused]] float* logits, f32x16 lower, f32x16 bias,
-                                     const float* anchors, const struct smx_f32_exponential* exponential,
-                                     float* block_max, f32x16* max, f32x16* hi, f32x16* lo) {
+static void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked, const float* written,
+                              size_t n_ahead, const float* ahead, [[maybe_unused]] const float* mask,
+                              [[maybe_unused]] float scale, [[maybe_unused]] float* logits, f32x16 lower,
+                              f32x16 bias, const float* anchors,
+                              const struct smx_f32_exponential* exponential, float* block_max, f32x16* max,
+                              f32x16* hi, f32x16* lo) {
   const bool kMasks = mask != nullptr;
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -342,12 +342,11 @@ static inline void sum_looking_ahead(size_t n, const float* x, float* y, const f
 
 // Rows of as many blocks, all of them, that do not shrink: one by one, but that each looks ahead at the next one, and has its results when that has its
 // sum. So there is always work to do.
-
 static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x, size_t x_stride,
                             const float* next, size_t next_stride, const float* mask, size_t mask_stride,
                             float scale, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
                             const struct smx_f32_exponential* exponential) {
-  const bool kMasks = mask != nullptr;
+  const bool has_mask = mask != nullptr;
   // Logits, and then terms: of the row before, of this one, and of the next one.
   alignas(64) float room[3][3072];
   float *before = room[0], *terms = room[1], *logits = room[2];
@@ -358,8 +357,8 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
   float block_max[3], anchors[3];  // the last of each is not used
   for (size_t begin = 0; begin < n && rows > 0; begin += 1024) {
     const size_t count = n - begin < 1024 ? n - begin : 1024;
-    max = scalar_max(max, kMasks ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
-                                 : lane_maxima(count, x + begin));
+    max = scalar_max(max, has_mask ? add_mask(count, x + begin, mask + begin, scale, terms + begin)
+                                   : lane_maxima(count, x + begin));
     block_max[begin / 1024] = scalar_reduce_max(max);
   }
   for (size_t r = 0;; r++) {
@@ -381,13 +380,15 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       // Never beyond the last row.
       const bool is_last = r + 1 == rows;
       const size_t n_ahead = is_last ? n : n + growth;
-      const float* const ahead = is_last ? x : x + x_stride;
-      const float* const ahead_mask = !kMasks || is_last ? mask : mask + mask_stride;
+      const float* const own = has_mask ? terms : x;
+      const float* const ahead = is_last ? own : x + x_stride;
+      const float* const ahead_mask = has_mask && !is_last ? mask + mask_stride : nullptr;
       const size_t distance = r + 2 < rows ? (x_stride < 512 ? x_stride : 512) : 0;
       const float* const asked = next != nullptr ? next + r * next_stride : ahead + distance;
       const float* const written = streams ? asked : y - (r > 0 ? y_stride : 0);
-      sum_looking_ahead(n, kMasks ? terms : x, terms, asked, written, n_ahead, ahead, ahead_mask, scale,
-                        logits, lower, bias, anchors, exponential, block_max, &max, &hi, &lo);
+
+      sum_looking_ahead(n, own, terms, asked, written, n_ahead, ahead, ahead_mask, scale, logits, lower, bias,
+                        anchors, exponential, block_max, &max, &hi, &lo);
 
       add_pair(&hi, &lo, scalar_upper(hi, 8), scalar_upper(lo, 8));
       add_pair(&hi, &lo, scalar_upper(hi, 4), scalar_upper(lo, 4));
@@ -418,16 +419,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
-  const auto run = rows_one_by_one;
   if (growth >= 0)
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
-    run(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-        mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride, y_stride,
-        width, streams, &one, exponential);
+    rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    y_stride, width, streams, &one, exponential);
   }
 }
 
@@ -435,16 +435,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
-  const auto run = rows_one_by_one;
   if (growth >= 0)
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
-    run(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-        mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride, y_stride,
-        width, streams, &one, exponential);
+    rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    y_stride, width, streams, &one, exponential);
   }
 }
 
@@ -452,16 +451,15 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
-  const auto run = rows_one_by_one;
   if (growth >= 0)
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
-    run(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-        mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride, y_stride,
-        width, streams, &one, exponential);
+    rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    y_stride, width, streams, &one, exponential);
   }
 }
 
@@ -469,15 +467,14 @@ extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
     size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
-  const auto run = rows_one_by_one;
   if (growth >= 0)
-    return run(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride,
-               width, streams, done, exponential);
+    return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
+                           y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
-    run(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-        mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride, y_stride,
-        width, streams, &one, exponential);
+    rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    y_stride, width, streams, &one, exponential);
   }
 }
