@@ -363,6 +363,8 @@ MUTATIONS = [
     Mutation("queries that see nothing run with others", ATTENTION, "if (query->channels() == 0) {", "if (query->channels() > op.attention.keys + 1) {", ATTENTION_TEST),
     Mutation("results of other types as long as those of the first query", ATTENTION, "store(block.RowLength(r), r);", "store(block.n, r);", ATTENTION_TEST),
     Mutation("unseen keys behind results of other types left as they were", ATTENTION, "(of->shift != 0 || query.keys.end < EndOfResults(op, query))", "of->shift != 0", ATTENTION_TEST),
+    Mutation("queries as lanes all under the mask of the first", ATTENTION, "block->mask + r * block->mask_stride, row,", "block->mask + 0 * r * block->mask_stride, row,", ATTENTION_TEST),
+    Mutation("mask not added to queries as lanes", ATTENTION, "if (adds_mask && block.mask != nullptr) AddMask(", "if (adds_mask && block.mask == nullptr) AddMask(", ATTENTION_TEST),
     Mutation("elements of other types all those of the first query", ATTENTION, "x + r * block->x_stride * op.maker.input->input_bytes, floats);", "x + 0 * r * block->x_stride * op.maker.input->input_bytes, floats);", ATTENTION_TEST),
     Mutation("wrong coefficient of tanh", "src/kernels/softcap.h", "0x1.182C60p-3f", "0x1.182CC0p-3f", LOGITS_TEST),
     Mutation("positions restart with each vector", "src/kernels/vaddslope.cc.j2", 'position = {{ isa.add("position", "width") }};', 'position = {{ isa.add("position", isa.sub("width", "width")) }};', LOGITS_TEST),

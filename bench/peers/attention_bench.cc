@@ -33,9 +33,10 @@ struct Shape {
   std::vector<int64_t> sizes() const { return {batch, heads, queries, keys}; }
 };
 
-constexpr Shape kShapes[] = {{1, 2, 64, 64},   {1, 4, 64, 128},  {1, 2, 64, 512},    {1, 1, 32, 1024},
-                             {1, 1, 8, 4096},  {8, 32, 1, 512},  {1, 32, 128, 128},  {1, 16, 512, 512},
-                             {1, 4, 64, 4096}, {1, 32, 1, 4096}, {16, 32, 512, 512}, {1, 32, 1, 32768}};
+constexpr Shape kShapes[] = {{1, 2, 64, 64},   {1, 4, 64, 128},    {1, 2, 64, 512},   {1, 1, 32, 1024},
+                             {1, 1, 32, 1500}, {1, 1, 32, 2048},   {1, 1, 32, 3000},  {1, 1, 8, 4096},
+                             {8, 32, 1, 512},  {1, 32, 128, 128},  {1, 16, 512, 512}, {1, 4, 64, 4096},
+                             {1, 32, 1, 4096}, {16, 32, 512, 512}, {1, 32, 1, 32768}};
 
 enum class Mask { kFloats, kBooleans, kCausal, kSlopes, kSinks, kSoftcap };
 constexpr const char* kMaskNames[] = {"floats", "booleans", "causal", "slopes", "sinks", "softcap"};

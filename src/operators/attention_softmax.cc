@@ -348,13 +348,29 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Bloc
   }
 }
 
-// By the kernel on several rows that the plan asks for; that of rows as lanes takes no masks, and rows of one length. Returns how
-// many rows there are before one that is out of range.
+// The mask is added to the elements, for a kernel that takes none. They may be where their logits are made.
+void AddMask(const AttentionSoftmax& op, MadeRows* logits, Block* block) {
+  const bool are_one = block->x_stride == block->n && block->mask_stride == block->n;
+  MakeRows(*block, are_one, logits, [&](size_t n, size_t r, float* row) {
+    op.rows.base.microkernels.f32_vaddmask(n, block->x + r * block->x_stride,
+                                           block->mask + r * block->mask_stride, row, op.maker.scale);
+  });
+  block->x = logits->elements;
+  block->x_stride = logits->stride;
+  block->mask = nullptr;
+}
+
+// That of rows as lanes takes rows of one length, and no masks.
+bool AreLanes(const smx_softmax_plan& plan, const Block& block) {
+  return plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0;
+}
+
+// By the kernel on several rows that the plan asks for. Returns how many rows there are before one that is out of range.
 size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Block& block, bool streams) {
   const smx_microkernels& kernels = op.rows.base.microkernels;
   const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   size_t done = 0;
-  if (plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0) {
+  if (AreLanes(plan, block)) {
     kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.y, block.y_stride,
                                    &done, exponential);
     for (size_t r = 0; block.n < block.width && r < done; r++) {
@@ -455,7 +471,9 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   Block& block = of.block;
   if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;
-  const bool makes = of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results;
+  const bool adds_mask = AreLanes(plan, block) && op.options.mask_type != 0;
+  const bool makes =
+      of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results || adds_mask;
   if (makes) {
     block.rows = RowsThatFit(block);
     elements.stride = made.stride = block.LongestRow();
@@ -468,6 +486,7 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   }
   if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
   if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
+  if (adds_mask && block.mask != nullptr) AddMask(op, &elements, &block);
   char* const y = ResultAt(op, of.query, of.query.keys.begin);
   Block run = block;
   run.y = reinterpret_cast<float*>(y);
@@ -585,10 +604,8 @@ Progress RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
 
 // Runs some of the queries before `end`.
 void RunTogether(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
-  // The kernel of rows as lanes takes no mask.
-  const bool takes_mask = plan.algorithm == smx_algorithm_several_rows || op.attention.mask == nullptr;
   const Progress progress =
-      TakesBlocks(op) && takes_mask ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
+      TakesBlocks(op) ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
   queries->MoveTo(queries->index() + progress.done);
   if (progress.done > 0 && progress.done == progress.tried) return;
   // The next one is out of range, or none that goes with others; so may be those behind it.
