@@ -257,8 +257,8 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // ---- Several queries of few keys at a time
 
-// Whether kernels take elements of floats as they are, or with a mask.
-bool TakesBlocks(const AttentionSoftmax& op) {
+// Whether kernels take elements, made floats, as they are, or with a mask.
+bool TakesElements(const AttentionSoftmax& op) {
   return op.adds_mask_alone() || (!op.adds() && op.maker.scale == 1.0f);
 }
 
@@ -407,15 +407,16 @@ struct BlockOfQueries {
   size_t following;     // queries, the block's included
   size_t y_stride;      // of queries
   ptrdiff_t shift;      // of a query's keys from those of the one before
+  bool makes_logits;    // of more than elements and a mask
   bool makes_elements;  // for they are not floats
   bool makes_mask;      // likewise, or logits
-  bool makes_results;
+  bool makes_results;   // likewise, or followed by that of a sink
 
   bool begins_alike() const { return shift == 0; }
 
   BlockOfQueries(const AttentionSoftmax& op, const Queries& queries, size_t end) {
     queries.Read(&query);
-    block.n = query.keys.count();
+    block.n = query.channels();
     if (block.n == 0 || block.n > SMX_GROUPED) return;
     queries.Following(op.attention.mask_strides, &block.mask_stride);
     queries.Following(op.attention.output_strides, &block.y_stride);
@@ -425,12 +426,15 @@ struct BlockOfQueries {
     block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
     // A lone row's strides may be any numbers, and kernels ask for what follows.
     for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
-      *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift);
+      const size_t keys = stride == &block.mask_stride ? op.maker.mask_key_stride : 1;
+      *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift) * keys;
     }
-    makes_elements = op.maker.input_type != smx_datatype_f32;
-    makes_mask = op.options.mask_type != 0 && op.options.mask_type != smx_datatype_f32;
-    makes_results = op.rows.types->output != smx_datatype_f32;
+    makes_logits = !TakesElements(op);
+    makes_elements = !makes_logits && op.maker.input_type != smx_datatype_f32;
+    makes_mask = !makes_logits && op.options.mask_type != 0 && op.options.mask_type != smx_datatype_f32;
+    makes_results = op.rows.types->output != smx_datatype_f32 || op.has_sinks();
     block.width = begins_alike() && !makes_results ? EndOfResults(op, query) - query.keys.begin : 0;
+    if (makes_logits) return;
     if (!makes_elements) block.x = reinterpret_cast<const float*>(query.logits.x);
     if (!makes_mask) block.mask = reinterpret_cast<const float*>(query.logits.mask);
   }
@@ -454,15 +458,44 @@ void FillUnseen(const AttentionSoftmax& op, BlockOfQueries* of, size_t done) {
   }
 }
 
-// Rows of floats, `stride` apart, to results of another type.
+// The logits of a block's queries, each one's followed by that of its sink.
+void MakeLogits(const AttentionSoftmax& op, const BlockOfQueries& of, MadeRows* made, Block* block) {
+  smx_attention_logits row = of.query.logits;
+  const bool are_one =
+      block->growth == 0 && block->x_stride == row.keys && row.slope == nullptr && row.sink == nullptr &&
+      (row.mask == nullptr || (block->mask_stride == row.keys && op.maker.mask_key_stride == 1));
+  const size_t rows = are_one ? 1 : block->rows;
+  if (are_one) row.keys *= block->rows;
+  const bool are_heads = op.attention.queries == 1;
+  for (size_t r = 0; r < rows; r++) {
+    smx_make_attention_logits(&row.base, 0, row.keys + op.has_sinks(), made->elements + r * made->stride);
+    row.x += block->x_stride * op.maker.input->input_bytes;
+    if (row.mask != nullptr) row.mask += block->mask_stride * op.maker.mask_bytes;
+    row.keys += static_cast<size_t>(block->growth);
+    row.distance += of.shift - !are_heads;
+    if (are_heads && row.slope != nullptr) row.slope++;
+    if (are_heads && row.sink != nullptr) row.sink++;
+  }
+  block->x = made->elements;
+  block->x_stride = made->stride;
+}
+
+// Rows of floats, `stride` apart, to results: of another type, or not of all of them.
 void StoreResults(const AttentionSoftmax& op, const Block& block, size_t done, const float* floats,
                   size_t stride, char* y) {
+  const smx_types& types = *op.rows.types;
   const auto store = [&](size_t n, size_t r) {
-    op.rows.types->from_f32(op.rows.base.microkernels, n, floats + r * stride,
-                            y + r * block.y_stride * op.rows.types->output_bytes, op.rows.quantizer);
+    char* to = y + r * block.y_stride * types.output_bytes;
+    if (n == 0) return;
+    if (types.from_f32 == nullptr) {
+      memcpy(to, floats + r * stride, n * sizeof(float));
+    } else {
+      types.from_f32(op.rows.base.microkernels, n, floats + r * stride, to, op.rows.quantizer);
+    }
   };
-  if (block.growth == 0 && block.n == stride && block.y_stride == stride) return store(done * stride, 0);
-  for (size_t r = 0; r < done; r++) store(block.RowLength(r), r);
+  if (block.growth == 0 && !op.has_sinks() && block.n == stride && block.y_stride == stride)
+    return store(done * stride, 0);
+  for (size_t r = 0; r < done; r++) store(block.RowLength(r) - op.has_sinks(), r);
 }
 
 Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
@@ -471,9 +504,9 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   Block& block = of.block;
   if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;
-  const bool adds_mask = AreLanes(plan, block) && op.options.mask_type != 0;
-  const bool makes =
-      of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results || adds_mask;
+  const bool adds_mask = !of.makes_logits && AreLanes(plan, block) && op.options.mask_type != 0;
+  const bool makes = of.makes_logits || of.makes_elements || (of.makes_mask && block.mask_stride != 0) ||
+                     of.makes_results || adds_mask;
   if (makes) {
     block.rows = RowsThatFit(block);
     elements.stride = made.stride = block.LongestRow();
@@ -484,6 +517,7 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
     block.next = reinterpret_cast<const float*>(of.query.logits.x + block.rows * block.x_stride * bytes);
     block.next_stride = block.x_stride;
   }
+  if (of.makes_logits) MakeLogits(op, of, &elements, &block);
   if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
   if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
   if (adds_mask && block.mask != nullptr) AddMask(op, &elements, &block);
@@ -501,111 +535,9 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   return {block.rows, done};
 }
 
-constexpr size_t kMostQueries = 32;
-constexpr size_t kStagedElements = 2048;
-constexpr size_t kShort = 2 * SMX_LANES;
-
-// Queries of one batch entry whose logits are staged side by side, those of the shorter ones followed by -inf, which changes no bit
-// between rows that are all of up to 2 * SMX_LANES logits, or all longer (see smx_f32_anchor).
-struct Group {
-  Query queries[kMostQueries];
-  size_t count = 0;
-  size_t channels = 0;  // of the longest
-
-  bool Takes(const Query& query) const {
-    if (query.channels() == 0 || query.channels() > SMX_BLOCK) return false;
-    if (count == 0) return true;
-    const size_t longest = std::max(channels, query.channels());
-    return (count + 1) * longest <= kStagedElements && query.batch == queries[0].batch &&
-           (query.channels() <= kShort) == (queries[0].channels() <= kShort);
-  }
-  // Bytes from one result to the next, where kernels may write them; otherwise 0.
-  ptrdiff_t ResultStride(const AttentionSoftmax& op) const {
-    if (op.rows.types->output != smx_datatype_f32 || op.has_sinks()) return 0;
-    const ptrdiff_t stride = count > 1 ? queries[1].y - queries[0].y : PTRDIFF_MAX;
-    for (size_t r = 1; r < count; r++) {
-      if (queries[r].keys.begin != queries[0].keys.begin || queries[r].y - queries[r - 1].y != stride)
-        return 0;
-    }
-    return stride > 0 ? stride : 0;
-  }
-};
-
-// Whether the queries' elements, and those of their masks, follow one another, so that their logits are made as those of one.
-bool IsOne(const Group& group) {
-  const smx_attention_logits& first = group.queries[0].logits;
-  if (first.slope != nullptr || first.sink != nullptr) return false;
-  const size_t x_bytes = first.keys * first.maker->input->input_bytes;
-  const size_t mask_bytes = first.keys * first.maker->mask_bytes;
-  for (size_t r = 1; r < group.count; r++) {
-    const smx_attention_logits& logits = group.queries[r].logits;
-    if (logits.keys != first.keys || logits.x != first.x + r * x_bytes) return false;
-    if (first.mask != nullptr && logits.mask != first.mask + r * mask_bytes) return false;
-  }
-  return first.mask == nullptr || first.maker->mask_key_stride == 1;
-}
-
-void StageQueries(const Group& group, float* staged) {
-  if (IsOne(group)) {
-    smx_attention_logits all = group.queries[0].logits;
-    all.keys *= group.count;
-    return smx_make_attention_logits(&all.base, 0, all.keys, staged);
-  }
-  for (size_t r = 0; r < group.count; r++) {
-    const Query& query = group.queries[r];
-    float* row = staged + r * group.channels;
-    smx_make_attention_logits(&query.logits.base, 0, query.channels(), row);
-    std::fill(row + query.channels(), row + group.channels, -INFINITY);
-  }
-}
-
-// Computes the first queries of the group up to one that is out of range, and returns how many.
-size_t RunStaged(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Group& group) {
-  alignas(64) float staged[kStagedElements];
-  StageQueries(group, staged);
-  const ptrdiff_t stride = group.ResultStride(op);
-  const size_t n = group.channels;
-  Block block = {group.count, n, 0, staged, n, nullptr, 0, nullptr, 0, staged, n, n};
-  if (stride > 0) {
-    block.y = reinterpret_cast<float*>(ResultAt(op, group.queries[0], group.queries[0].keys.begin));
-    block.y_stride = static_cast<size_t>(stride) / sizeof(float);
-  }
-  const size_t done = RunKernel(op, plan, block, false);
-  for (size_t r = 0; r < done; r++) {
-    const Query& query = group.queries[r];
-    if (stride == 0 && query.keys.count() > 0) {
-      void* y = ResultAt(op, query, query.keys.begin);
-      if (op.rows.types->from_f32 != nullptr) {
-        op.rows.types->from_f32(op.rows.base.microkernels, query.keys.count(), staged + r * n, y,
-                                op.rows.quantizer);
-      } else {
-        memcpy(y, staged + r * n, query.keys.count() * sizeof(float));
-      }
-    }
-    FillUnseen(op, query);
-  }
-  return done;
-}
-
-// Likewise, by way of a buffer.
-Progress RunGroup(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
-                  size_t end) {
-  Group group;
-  Queries next = queries;
-  for (; next.index() < end && group.count < kMostQueries; next.Next()) {
-    Query* query = &group.queries[group.count];
-    next.Read(query);
-    if (!group.Takes(*query)) break;
-    group.count++;
-    group.channels = std::max(group.channels, query->channels());
-  }
-  return {group.count, group.count > 0 ? RunStaged(op, plan, group) : 0};
-}
-
 // Runs some of the queries before `end`.
 void RunTogether(const AttentionSoftmax& op, const smx_softmax_plan& plan, Queries* queries, size_t end) {
-  const Progress progress =
-      TakesBlocks(op) ? RunBlock(op, plan, *queries, end) : RunGroup(op, plan, *queries, end);
+  const Progress progress = RunBlock(op, plan, *queries, end);
   queries->MoveTo(queries->index() + progress.done);
   if (progress.done > 0 && progress.done == progress.tried) return;
   // The next one is out of range, or none that goes with others; so may be those behind it.
@@ -660,12 +592,12 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.channels = std::max<size_t>(op.attention.keys + has_sinks, 1);
   shape.element_bytes = op.maker.input->input_bytes + op.rows.types->output_bytes;
   shape.in_place = is_in_place;
-  shape.grouped_channels = op.attention.logsumexp != nullptr ? 0 : TakesBlocks(op) ? SMX_GROUPED : SMX_BLOCK;
+  shape.grouped_channels = op.attention.logsumexp != nullptr ? 0 : has_sinks ? SMX_BLOCK : SMX_GROUPED;
   shape.varies = op.restricts();
   shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
                        (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
   const smx_attention_strides& y = op.attention.output_strides;
-  shape.aligned_rows = TakesBlocks(op) && op.rows.types->output == smx_datatype_f32 &&
+  shape.aligned_rows = !has_sinks && op.rows.types->output == smx_datatype_f32 &&
                        smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
   smx_softmax_plan plan = smx_plan_softmax(&shape, &op.rows.base.thresholds, threads);
   plan.streams_output &= plan.algorithm == smx_algorithm_several_rows || !op.makes_logits();
