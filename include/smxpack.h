@@ -402,7 +402,7 @@ struct smx_attention_options {
 /// position[b] + q, and at distances below the window. Others have the result 0, and neither they nor their mask are read;
 /// keys from the entry's length on are padding, whose results are 0 under SMX_FLAG_PADDING_TO_ZERO and else not written.
 /// A mask of -inf or false leaves a key out whatever x holds, NaN too (a row in which an added mask hides NaN or +inf may be computed
-/// twice); a mask that is added is added even where it is -1e9.
+/// anew); a mask that is added is added even where it is -1e9.
 ///
 /// The scale is that of smx_set_scale: 1 / sqrt(d). The mask is added after the softcap, as ONNX's Attention has it.
 ///
