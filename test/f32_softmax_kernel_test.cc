@@ -165,7 +165,7 @@ TEST_P(SoftmaxKernel, StopsBeforeARowOutOfRange) {
     const float one_nth = OneRow(IsLog(), std::vector<float>(n, 1.0f))[0];
     for (float max : {nextafterf(smx_range, INFINITY), INFINITY, nextafterf(-smx_range, -INFINITY), -FLT_MAX,
                       -INFINITY}) {
-      for (size_t rows : {size_t{1}, ManyRows(n) + 3}) {
+      for (size_t rows : {size_t{1}, LargestGroup(n) + 20}) {
         for (size_t bad = 0; bad < rows; bad++) {
           std::vector<float> x(rows * n, 1.0f), y(rows * n, kUntouched);
           std::fill_n(x.begin() + bad * n, n, max);
@@ -333,7 +333,7 @@ TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
 
 TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
   for (size_t n : {size_t{30}, size_t{SMX_BLOCK}, size_t{SMX_BLOCK + 77}}) {
-    const size_t rows = ManyRows(n) + 3;
+    const size_t rows = LargestGroup(n) + 20;
     const std::vector<float> x(rows * n, 1.0f);
     const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
     for (size_t bad = 0; bad < rows; bad++) {

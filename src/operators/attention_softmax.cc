@@ -60,7 +60,6 @@ struct Keys {
 // With the `length` that its batch entry has.
 struct Query {
   smx_attention_logits logits;
-  size_t batch;
   Keys keys;
   size_t length;
   size_t following;  // elements of the queries that follow
@@ -141,7 +140,6 @@ class Queries {
 
   void Read(Query* query) const {
     const smx_attention& attention = op_.attention;
-    query->batch = batch_;
     query->length = length_;
     query->keys = KeysOf(0);
     size_t stride;
@@ -257,9 +255,9 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // ---- Several queries of few keys at a time
 
-// Whether kernels take elements, made floats, as they are, or with a mask.
-bool TakesElements(const AttentionSoftmax& op) {
-  return op.adds_mask_alone() || (!op.adds() && op.maker.scale == 1.0f);
+// Whether kernels need logits in place of elements, made floats, and of a mask.
+bool NeedsLogits(const AttentionSoftmax& op) {
+  return op.adds() ? !op.adds_mask_alone() : op.maker.scale != 1.0f;
 }
 
 // Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before, followed
@@ -429,7 +427,7 @@ struct BlockOfQueries {
       const size_t keys = stride == &block.mask_stride ? op.maker.mask_key_stride : 1;
       *stride = block.rows == 1 ? block.n : *stride + static_cast<size_t>(shift) * keys;
     }
-    makes_logits = !TakesElements(op);
+    makes_logits = NeedsLogits(op);
     makes_elements = !makes_logits && op.maker.input_type != smx_datatype_f32;
     makes_mask = !makes_logits && op.options.mask_type != 0 && op.options.mask_type != smx_datatype_f32;
     makes_results = op.rows.types->output != smx_datatype_f32 || op.has_sinks();
