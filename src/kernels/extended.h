@@ -209,11 +209,16 @@ static inline void smx_f32_anchor_move(struct smx_f32_reference* reference, floa
   if (exponent > reference->anchor) reference->anchor = exponent;
 }
 
+// 2^(anchor + SMX_ANCHOR_SHIFT), scaled as terms are under the reference.
+static inline float smx_f32_anchor_under(int32_t reference, int32_t anchor) {
+  const int32_t exponent = anchor + SMX_ANCHOR_SHIFT + SMX_BIAS - reference;
+  return smx_pow2(exponent < -126 ? -126 : exponent);
+}
+
 // What the lanes of a block of n elements begin at, scaled as its terms are. No lane of a short block has more than a pair.
 static inline float smx_f32_anchor(const struct smx_f32_reference* reference, int32_t anchor, size_t n) {
   if (n <= 2 * SMX_LANES) return 0.0f;
-  const int32_t exponent = anchor + SMX_ANCHOR_SHIFT + SMX_BIAS - reference->exponent;
-  return smx_pow2(exponent < -126 ? -126 : exponent);
+  return smx_f32_anchor_under(reference->exponent, anchor);
 }
 
 // Columns of a matrix as lanes: they are computed in panels of floats. Groups of SMX_PANEL columns lie group_stride apart, and in

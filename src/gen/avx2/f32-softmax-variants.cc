@@ -2232,11 +2232,9 @@ template <bool kStreams>
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
-// What the sum of a block that is not the last begins at, scaled as the row is, where the maximum up to its end is known (smx_f32_anchor).
+// What the sum of a block that is not the last begins at, where the maximum up to its end is known.
 static inline float anchor_of(float max_so_far, float max, const struct smx_f32_exponential* exponential) {
-  const int32_t exponent = smx_exponent_of(max_so_far, exponential) - smx_exponent_of(max, exponential) +
-                           SMX_ANCHOR_SHIFT + SMX_BIAS;
-  return smx_pow2(exponent < -126 ? -126 : exponent);
+  return smx_f32_anchor_under(smx_exponent_of(max, exponential), smx_exponent_of(max_so_far, exponential));
 }
 
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
@@ -2279,49 +2277,41 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       const __m256 x1 = _mm256_loadu_ps(x + i + 8);
       const __m256 x2 = _mm256_loadu_ps(x + i + 16);
       const __m256 x3 = _mm256_loadu_ps(x + i + 24);
-      {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(ahead + i + 0);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
-          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
-          row_max[0] = _mm256_max_ps(logit, row_max[0]);
-          _mm256_storeu_ps(logits + i + 0, logit);
-        } else {
-          row_max[0] = _mm256_max_ps(row_max[0], _mm256_loadu_ps(ahead + i + 0));
-        }
+      if constexpr (kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(ahead + i + 0);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 0);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
+        _mm256_storeu_ps(logits + i + 0, logit);
+      } else {
+        row_max[0] = _mm256_max_ps(row_max[0], _mm256_loadu_ps(ahead + i + 0));
       }
-      {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(ahead + i + 8);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
-          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
-          row_max[1] = _mm256_max_ps(logit, row_max[1]);
-          _mm256_storeu_ps(logits + i + 8, logit);
-        } else {
-          row_max[1] = _mm256_max_ps(row_max[1], _mm256_loadu_ps(ahead + i + 8));
-        }
+      if constexpr (kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(ahead + i + 8);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 8);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
+        _mm256_storeu_ps(logits + i + 8, logit);
+      } else {
+        row_max[1] = _mm256_max_ps(row_max[1], _mm256_loadu_ps(ahead + i + 8));
       }
-      {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(ahead + i + 16);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
-          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
-          row_max[0] = _mm256_max_ps(logit, row_max[0]);
-          _mm256_storeu_ps(logits + i + 16, logit);
-        } else {
-          row_max[0] = _mm256_max_ps(row_max[0], _mm256_loadu_ps(ahead + i + 16));
-        }
+      if constexpr (kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(ahead + i + 16);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 16);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm256_max_ps(logit, row_max[0]);
+        _mm256_storeu_ps(logits + i + 16, logit);
+      } else {
+        row_max[0] = _mm256_max_ps(row_max[0], _mm256_loadu_ps(ahead + i + 16));
       }
-      {
-        if constexpr (kMasks) {
-          const __m256 x0 = _mm256_loadu_ps(ahead + i + 24);
-          const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
-          const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
-          row_max[1] = _mm256_max_ps(logit, row_max[1]);
-          _mm256_storeu_ps(logits + i + 24, logit);
-        } else {
-          row_max[1] = _mm256_max_ps(row_max[1], _mm256_loadu_ps(ahead + i + 24));
-        }
+      if constexpr (kMasks) {
+        const __m256 x0 = _mm256_loadu_ps(ahead + i + 24);
+        const __m256 b0 = _mm256_loadu_ps(mask + i + 24);
+        const __m256 logit = _mm256_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm256_max_ps(logit, row_max[1]);
+        _mm256_storeu_ps(logits + i + 24, logit);
+      } else {
+        row_max[1] = _mm256_max_ps(row_max[1], _mm256_loadu_ps(ahead + i + 24));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

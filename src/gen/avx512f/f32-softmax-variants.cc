@@ -1692,11 +1692,9 @@ template <bool kStreams>
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
-// What the sum of a block that is not the last begins at, scaled as the row is, where the maximum up to its end is known (smx_f32_anchor).
+// What the sum of a block that is not the last begins at, where the maximum up to its end is known.
 static inline float anchor_of(float max_so_far, float max, const struct smx_f32_exponential* exponential) {
-  const int32_t exponent = smx_exponent_of(max_so_far, exponential) - smx_exponent_of(max, exponential) +
-                           SMX_ANCHOR_SHIFT + SMX_BIAS;
-  return smx_pow2(exponent < -126 ? -126 : exponent);
+  return smx_f32_anchor_under(smx_exponent_of(max, exponential), smx_exponent_of(max_so_far, exponential));
 }
 
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
@@ -1743,49 +1741,41 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
       const __m512 x2 = _mm512_loadu_ps(x + i + 32);
       const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 0);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[0] = _mm512_max_ps(logit, row_max[0]);
-          _mm512_storeu_ps(logits + i + 0, logit);
-        } else {
-          row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 0));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
+        _mm512_storeu_ps(logits + i + 0, logit);
+      } else {
+        row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 0));
       }
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 16);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[1] = _mm512_max_ps(logit, row_max[1]);
-          _mm512_storeu_ps(logits + i + 16, logit);
-        } else {
-          row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 16));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 16);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
+        _mm512_storeu_ps(logits + i + 16, logit);
+      } else {
+        row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 16));
       }
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 32);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[0] = _mm512_max_ps(logit, row_max[0]);
-          _mm512_storeu_ps(logits + i + 32, logit);
-        } else {
-          row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 32));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 32);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
+        _mm512_storeu_ps(logits + i + 32, logit);
+      } else {
+        row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 32));
       }
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 48);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[1] = _mm512_max_ps(logit, row_max[1]);
-          _mm512_storeu_ps(logits + i + 48, logit);
-        } else {
-          row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 48));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 48);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
+        _mm512_storeu_ps(logits + i + 48, logit);
+      } else {
+        row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 48));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -1857,27 +1847,23 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       __builtin_prefetch(written + i + 16, 1);
       const __m512 x0 = _mm512_loadu_ps(x + i + 0);
       const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 0);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[0] = _mm512_max_ps(logit, row_max[0]);
-          _mm512_storeu_ps(logits + i + 0, logit);
-        } else {
-          row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 0));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 0);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[0] = _mm512_max_ps(logit, row_max[0]);
+        _mm512_storeu_ps(logits + i + 0, logit);
+      } else {
+        row_max[0] = _mm512_max_ps(row_max[0], _mm512_loadu_ps(ahead + i + 0));
       }
-      {
-        if constexpr (kMasks) {
-          const __m512 x0 = _mm512_loadu_ps(ahead + i + 16);
-          const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-          const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-          row_max[1] = _mm512_max_ps(logit, row_max[1]);
-          _mm512_storeu_ps(logits + i + 16, logit);
-        } else {
-          row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 16));
-        }
+      if constexpr (kMasks) {
+        const __m512 x0 = _mm512_loadu_ps(ahead + i + 16);
+        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
+        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
+        row_max[1] = _mm512_max_ps(logit, row_max[1]);
+        _mm512_storeu_ps(logits + i + 16, logit);
+      } else {
+        row_max[1] = _mm512_max_ps(row_max[1], _mm512_loadu_ps(ahead + i + 16));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

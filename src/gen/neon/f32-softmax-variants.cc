@@ -4671,11 +4671,9 @@ template <bool kStreams>
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
-// What the sum of a block that is not the last begins at, scaled as the row is, where the maximum up to its end is known (smx_f32_anchor).
+// What the sum of a block that is not the last begins at, where the maximum up to its end is known.
 static inline float anchor_of(float max_so_far, float max, const struct smx_f32_exponential* exponential) {
-  const int32_t exponent = smx_exponent_of(max_so_far, exponential) - smx_exponent_of(max, exponential) +
-                           SMX_ANCHOR_SHIFT + SMX_BIAS;
-  return smx_pow2(exponent < -126 ? -126 : exponent);
+  return smx_f32_anchor_under(smx_exponent_of(max, exponential), smx_exponent_of(max_so_far, exponential));
 }
 
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
@@ -4722,93 +4720,77 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       const float32x4_t x5 = vld1q_f32(x + i + 20);
       const float32x4_t x6 = vld1q_f32(x + i + 24);
       const float32x4_t x7 = vld1q_f32(x + i + 28);
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 0);
-          const float32x4_t b0 = vld1q_f32(mask + i + 0);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
-          vst1q_f32(logits + i + 0, logit);
-        } else {
-          row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 0));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 0);
+        const float32x4_t b0 = vld1q_f32(mask + i + 0);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
+        vst1q_f32(logits + i + 0, logit);
+      } else {
+        row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 0));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 4);
-          const float32x4_t b0 = vld1q_f32(mask + i + 4);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
-          vst1q_f32(logits + i + 4, logit);
-        } else {
-          row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 4));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 4);
+        const float32x4_t b0 = vld1q_f32(mask + i + 4);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
+        vst1q_f32(logits + i + 4, logit);
+      } else {
+        row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 4));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 8);
-          const float32x4_t b0 = vld1q_f32(mask + i + 8);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
-          vst1q_f32(logits + i + 8, logit);
-        } else {
-          row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 8));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 8);
+        const float32x4_t b0 = vld1q_f32(mask + i + 8);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
+        vst1q_f32(logits + i + 8, logit);
+      } else {
+        row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 8));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 12);
-          const float32x4_t b0 = vld1q_f32(mask + i + 12);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
-          vst1q_f32(logits + i + 12, logit);
-        } else {
-          row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 12));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 12);
+        const float32x4_t b0 = vld1q_f32(mask + i + 12);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
+        vst1q_f32(logits + i + 12, logit);
+      } else {
+        row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 12));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 16);
-          const float32x4_t b0 = vld1q_f32(mask + i + 16);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
-          vst1q_f32(logits + i + 16, logit);
-        } else {
-          row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 16));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 16);
+        const float32x4_t b0 = vld1q_f32(mask + i + 16);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
+        vst1q_f32(logits + i + 16, logit);
+      } else {
+        row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 16));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 20);
-          const float32x4_t b0 = vld1q_f32(mask + i + 20);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
-          vst1q_f32(logits + i + 20, logit);
-        } else {
-          row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 20));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 20);
+        const float32x4_t b0 = vld1q_f32(mask + i + 20);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
+        vst1q_f32(logits + i + 20, logit);
+      } else {
+        row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 20));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 24);
-          const float32x4_t b0 = vld1q_f32(mask + i + 24);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[0] = vmaxnmq_f32(logit, row_max[0]);
-          vst1q_f32(logits + i + 24, logit);
-        } else {
-          row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 24));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 24);
+        const float32x4_t b0 = vld1q_f32(mask + i + 24);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[0] = vmaxnmq_f32(logit, row_max[0]);
+        vst1q_f32(logits + i + 24, logit);
+      } else {
+        row_max[0] = vmaxq_f32(row_max[0], vld1q_f32(ahead + i + 24));
       }
-      {
-        if constexpr (kMasks) {
-          const float32x4_t x0 = vld1q_f32(ahead + i + 28);
-          const float32x4_t b0 = vld1q_f32(mask + i + 28);
-          const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
-          row_max[1] = vmaxnmq_f32(logit, row_max[1]);
-          vst1q_f32(logits + i + 28, logit);
-        } else {
-          row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 28));
-        }
+      if constexpr (kMasks) {
+        const float32x4_t x0 = vld1q_f32(ahead + i + 28);
+        const float32x4_t b0 = vld1q_f32(mask + i + 28);
+        const float32x4_t logit = vfmaq_f32(b0, vscale, x0);
+        row_max[1] = vmaxnmq_f32(logit, row_max[1]);
+        vst1q_f32(logits + i + 28, logit);
+      } else {
+        row_max[1] = vmaxq_f32(row_max[1], vld1q_f32(ahead + i + 28));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in

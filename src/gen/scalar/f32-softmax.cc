@@ -182,11 +182,9 @@ static void fill_zero(size_t rows, size_t n, float* y, size_t y_stride) {
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
-// What the sum of a block that is not the last begins at, scaled as the row is, where the maximum up to its end is known (smx_f32_anchor).
+// What the sum of a block that is not the last begins at, where the maximum up to its end is known.
 static inline float anchor_of(float max_so_far, float max, const struct smx_f32_exponential* exponential) {
-  const int32_t exponent = smx_exponent_of(max_so_far, exponential) - smx_exponent_of(max, exponential) +
-                           SMX_ANCHOR_SHIFT + SMX_BIAS;
-  return smx_pow2(exponent < -126 ? -126 : exponent);
+  return smx_f32_anchor_under(smx_exponent_of(max, exponential), smx_exponent_of(max_so_far, exponential));
 }
 
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
@@ -227,16 +225,14 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       __builtin_prefetch(written + i + 0, 1);
       __builtin_prefetch(written + i + 16, 1);
       const f32x16 x0 = scalar_load(x + i + 0);
-      {
-        if (kMasks) {
-          const f32x16 x0 = scalar_load(ahead + i + 0);
-          const f32x16 b0 = scalar_load(mask + i + 0);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[0] = scalar_max(logit, row_max[0]);
-          scalar_store(logits + i + 0, logit);
-        } else {
-          row_max[0] = scalar_max(row_max[0], scalar_load(ahead + i + 0));
-        }
+      if (kMasks) {
+        const f32x16 x0 = scalar_load(ahead + i + 0);
+        const f32x16 b0 = scalar_load(mask + i + 0);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        row_max[0] = scalar_max(logit, row_max[0]);
+        scalar_store(logits + i + 0, logit);
+      } else {
+        row_max[0] = scalar_max(row_max[0], scalar_load(ahead + i + 0));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
@@ -255,16 +251,14 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
       const f32x16 e0 = scalar_fma(s0, u0, s0);
       scalar_store(y + i + 0, e0);
       const f32x16 x1 = scalar_load(x + i + 16);
-      {
-        if (kMasks) {
-          const f32x16 x0 = scalar_load(ahead + i + 16);
-          const f32x16 b0 = scalar_load(mask + i + 16);
-          const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-          row_max[1] = scalar_max(logit, row_max[1]);
-          scalar_store(logits + i + 16, logit);
-        } else {
-          row_max[1] = scalar_max(row_max[1], scalar_load(ahead + i + 16));
-        }
+      if (kMasks) {
+        const f32x16 x0 = scalar_load(ahead + i + 16);
+        const f32x16 b0 = scalar_load(mask + i + 16);
+        const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
+        row_max[1] = scalar_max(logit, row_max[1]);
+        scalar_store(logits + i + 16, logit);
+      } else {
+        row_max[1] = scalar_max(row_max[1], scalar_load(ahead + i + 16));
       }
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
