@@ -291,10 +291,18 @@ RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) 
           {3, 8, 10, 16, 24, 33, 40},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, x, n, y, n, &done, &smx_bench::kExp);
+            ukernel(rows, n, x, n, nullptr, 0, 1.0f, y, n, &done, &smx_bench::kExp);
           }};
 }
-constexpr auto f32_log_softmax_transposed = f32_softmax_transposed;
+
+RowsPass f32_log_softmax_transposed(smx_f32_log_softmax_transposed_ukernel_fn* ukernel) {
+  RowsPass pass = f32_softmax_transposed(nullptr);
+  pass.run = [=](size_t rows, size_t n, const float* x, float* y) {
+    size_t done;
+    ukernel(rows, n, x, n, y, n, &done, &smx_bench::kExp);
+  };
+  return pass;
+}
 
 // The indices are a part of what is written.
 RowsPass f32_topk(smx_f32_topk_ukernel_fn* ukernel) {

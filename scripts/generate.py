@@ -40,7 +40,8 @@ OPERANDS = {
     **{operation + suffix: operands for operation, operands in TYPED.items() for suffix in ["", "_f16", "_bf16", "_qu8", "_qs8"]},
     "load_table": "p",
     "store_keys": "pa",
-    **dict.fromkeys(["load_columns", "store_columns"], "psna"),
+    "load_columns": "nfa",
+    "store_columns": "psna",
 }
 
 
@@ -248,7 +249,8 @@ def render_all():
         kernel, isa = source.kernel, source.isa
         template = f"{kernel.base}.cc.j2"
         memory = dict(input=Memory(isa, kernel.input), output=Memory(isa, kernel.output))
-        body = env.get_template(template).render(isa=isa, kernel=kernel, variants=source.variants, **memory)
+        functions = {other.name: variants_of(other, isa)[0].function for other in kernels}
+        body = env.get_template(template).render(isa=isa, kernel=kernel, variants=source.variants, functions=functions, **memory)
         texts[source.path] = HEADER.format(source=f"src/kernels/{template} and src/isa/{isa.name}.py", body=body.strip())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
         formatted = pool.map(clang_format, texts.values(), texts)

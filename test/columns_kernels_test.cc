@@ -375,9 +375,9 @@ TEST_P(VsubextcColumns, SubtractsAndWritesColumnsOnly) {
 std::vector<float> OneShortRow(bool is_log, const std::vector<float>& x) {
   const smx_fp_environment environment;
   std::vector<float> y(x.size());
-  size_t done;
-  ScalarMicrokernel(is_log ? "f32_log_softmax_transposed" : "f32_softmax_transposed")
-      .As<smx_f32_softmax_transposed_ukernel_fn>()(1, x.size(), x.data(), 0, y.data(), 0, &done, &kExp);
+  const size_t n = x.size();
+  RunRows(ScalarMicrokernel(is_log ? "f32_log_softmax_transposed" : "f32_softmax_transposed"), 1, n, x.data(),
+          n, y.data(), n);
   return y;
 }
 

@@ -228,6 +228,8 @@ TEST_P(StreamingSoftmaxKernel, HasTheBitsOfWhatIsStored) {
 using MaskedSoftmaxKernel = SoftmaxKernel;
 INSTANTIATE_TEST_SUITE_P(MaskedList, MaskedSoftmaxKernel,
                          testing::ValuesIn(AvailableMicrokernels("f32_softmax")), TestName);
+INSTANTIATE_TEST_SUITE_P(MaskedTransposedList, MaskedSoftmaxKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_softmax_transposed")), TestName);
 
 // Beyond every row lies a page that cannot be touched, or what is not to be.
 TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
@@ -252,20 +254,43 @@ TEST_P(MaskedSoftmaxKernel, HasTheBitsOfLogitsThatAreMadeFirst) {
         }
         ASSERT_EQ(Run(rows, n, logits.data(), n, expected.data(), n), rows);
         std::fill_n(y.data(), y.size(), kUntouched);
-        ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, {mask.data(), mask_stride, 0.37f}),
-                  rows);
+        const RowOptions options = {mask.data(), mask_stride, 0.37f};
+        ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, options), rows);
         for (size_t i = 0; i < y.size(); i++) {
           const size_t r = i / y_stride, column = i % y_stride;
           const float result = column < n ? expected[r * n + column] : kUntouched;
           ASSERT_EQ(y.data()[i], result) << "n = " << n << ", row " << r << ", " << column;
+        }
+        ASSERT_EQ(Run(rows, n, x.data(), x_stride, x.data(), x_stride, options), rows);
+        for (size_t r = 0; r < rows; r++) {
+          ASSERT_TRUE(SameBits(x.data() + r * x_stride, expected.data() + r * n, n)) << "in place, n = " << n;
         }
       }
     }
   }
 }
 
+TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
+  for (size_t n : {size_t{30}, size_t{SMX_BLOCK}, size_t{SMX_BLOCK + 77}}) {
+    if (n > LargestRow()) continue;
+    const size_t rows = LargestGroup(n) + 20;
+    const std::vector<float> x(rows * n, 1.0f);
+    const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
+    for (size_t bad = 0; bad < rows; bad++) {
+      std::vector<float> mask(rows * n, 0.0f), y(rows * n, kUntouched);
+      std::fill_n(mask.begin() + bad * n, n, -INFINITY);
+      ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n, {mask.data(), n, 1.0f}), bad);
+      for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < bad * n ? one_nth : kUntouched);
+    }
+  }
+}
+
+using SeveralRowsKernel = SoftmaxKernel;
+INSTANTIATE_TEST_SUITE_P(List, SeveralRowsKernel, testing::ValuesIn(AvailableMicrokernels("f32_softmax")),
+                         TestName);
+
 // Of elements in a triangle, beyond which there is what is not to be touched.
-TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
+TEST_P(SeveralRowsKernel, TakesRowsThatGrowOrShrink) {
   for (const ptrdiff_t growth : {ptrdiff_t{1}, ptrdiff_t{-1}, ptrdiff_t{7}}) {
     for (const size_t shortest : {1, 3, 17, 30, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 60, 2 * SMX_BLOCK + 9}) {
       if (growth < 0 && shortest > SMX_BLOCK) continue;
@@ -293,7 +318,7 @@ TEST_P(MaskedSoftmaxKernel, TakesRowsThatGrowOrShrink) {
 }
 
 // A triangle of elements and zeros behind it, in cache and past it, and a row that holds NaN, where that does not count as out of range.
-TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
+TEST_P(SeveralRowsKernel, FollowsRowsByZeros) {
   constexpr size_t kNanRow = 5;
   for (const size_t n : {1, 3, 16, 17, 60, 250, SMX_BLOCK + 1, SMX_BLOCK + 100}) {
     for (const ptrdiff_t growth : {ptrdiff_t{0}, ptrdiff_t{1}, ptrdiff_t{7}}) {
@@ -331,22 +356,8 @@ TEST_P(MaskedSoftmaxKernel, FollowsRowsByZeros) {
   }
 }
 
-TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
-  for (size_t n : {size_t{30}, size_t{SMX_BLOCK}, size_t{SMX_BLOCK + 77}}) {
-    const size_t rows = LargestGroup(n) + 20;
-    const std::vector<float> x(rows * n, 1.0f);
-    const float one_nth = OneRow(false, std::vector<float>(n, 1.0f))[0];
-    for (size_t bad = 0; bad < rows; bad++) {
-      std::vector<float> mask(rows * n, 0.0f), y(rows * n, kUntouched);
-      std::fill_n(mask.begin() + bad * n, n, -INFINITY);
-      ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n, {mask.data(), n, 1.0f}), bad);
-      for (size_t i = 0; i < y.size(); i++) ASSERT_EQ(y[i], i < bad * n ? one_nth : kUntouched);
-    }
-  }
-}
-
 // The largest element may be anywhere, and below what is within the range.
-TEST_P(MaskedSoftmaxKernel, FindsTheLargestElementOfSeveralBlocks) {
+TEST_P(SeveralRowsKernel, FindsTheLargestElementOfSeveralBlocks) {
   const size_t rows = 3;
   for (const size_t n :
        {size_t{SMX_BLOCK + 1}, size_t{SMX_BLOCK + 45}, size_t{2 * SMX_BLOCK}, size_t{SMX_GROUPED}}) {
@@ -360,7 +371,7 @@ TEST_P(MaskedSoftmaxKernel, FindsTheLargestElementOfSeveralBlocks) {
 }
 
 // Rows found by a search among millions: were the sum of their first block to begin at the last one's anchor, a result would be another.
-TEST_P(MaskedSoftmaxKernel, BeginsBlocksAtAnchorsOfTheirOwn) {
+TEST_P(SeveralRowsKernel, BeginsBlocksAtAnchorsOfTheirOwn) {
   constexpr size_t kSeveralRows = 2, n = 1100;
   for (const uint32_t seed : {35438u, 69455u, 180718u, 257789u, 301038u, 304109u}) {
     uint32_t state = seed * 2654435761u + 1;
@@ -381,7 +392,7 @@ TEST_P(MaskedSoftmaxKernel, BeginsBlocksAtAnchorsOfTheirOwn) {
 }
 
 // Whether it computes the row or leaves it to the caller.
-TEST_P(MaskedSoftmaxKernel, NanThatAMaskOfSeveralBlocksHidesMakesNothingNan) {
+TEST_P(SeveralRowsKernel, NanThatAMaskOfSeveralBlocksHidesMakesNothingNan) {
   const size_t rows = 5, n = SMX_BLOCK + 90;
   const float one_nth = OneRow(false, std::vector<float>(n - 1, 1.0f))[0];
   for (size_t bad = 0; bad < rows; bad++) {

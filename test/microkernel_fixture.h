@@ -71,8 +71,8 @@ struct RowOptions {
 void SumAndStore(const Microkernel& kernel, size_t n, const float* x, float* y, smx_f32_extended* sum,
                  const RowOptions& options = {});
 
-// Calls a kernel on several rows; of them f32-softmax alone takes a mask, and those of rows as lanes do not stream. Returns how many
-// rows are done.
+// Calls a kernel on several rows; of them those of softmax take a mask, and those of rows as lanes do not stream. Returns how many rows
+// are done.
 size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x, size_t x_stride, float* y,
                size_t y_stride, const RowOptions& options = {});
 

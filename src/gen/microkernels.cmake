@@ -70,6 +70,10 @@ set(SMXPACK_AVX512F_PRODUCTION
 set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-raddextexp-variants.cc
     src/gen/avx512f/f32-vscaleextexp-variants.cc
+    src/gen/avx512f/qu8-f32-vscaleextexp-variants.cc
+    src/gen/avx512f/qs8-f32-vscaleextexp-variants.cc
+    src/gen/avx512f/qu8-vscaleextexp-variants.cc
+    src/gen/avx512f/qs8-vscaleextexp-variants.cc
     src/gen/avx512f/f32-vstreamextexp-variants.cc
     src/gen/avx512f/f32-raddstoreextexp-variants.cc
     src/gen/avx512f/f32-vmulextc-variants.cc
@@ -78,7 +82,11 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-log-softmax-variants.cc
     src/gen/avx512f/f32-log-softmax-transposed-variants.cc
     src/gen/avx512f/f32-softmax-columns-variants.cc
-    src/gen/avx512f/f32-rmax-variants.cc)
+    src/gen/avx512f/f32-rmax-variants.cc
+    src/gen/avx512f/qu8-f32-vcvt-variants.cc
+    src/gen/avx512f/qs8-f32-vcvt-variants.cc
+    src/gen/avx512f/f32-qu8-vcvt-variants.cc
+    src/gen/avx512f/f32-qs8-vcvt-variants.cc)
 set(SMXPACK_AVX512F_BASELINES
     src/gen/avx512f/f32-raddexpminusmax.cc
     src/gen/avx512f/f32-vscaleexpminusmax.cc
@@ -154,6 +162,10 @@ set(SMXPACK_AVX2_PRODUCTION
 set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-raddextexp-variants.cc
     src/gen/avx2/f32-vscaleextexp-variants.cc
+    src/gen/avx2/qu8-f32-vscaleextexp-variants.cc
+    src/gen/avx2/qs8-f32-vscaleextexp-variants.cc
+    src/gen/avx2/qu8-vscaleextexp-variants.cc
+    src/gen/avx2/qs8-vscaleextexp-variants.cc
     src/gen/avx2/f32-vstreamextexp-variants.cc
     src/gen/avx2/f32-raddstoreextexp-variants.cc
     src/gen/avx2/f32-vmulextc-variants.cc
@@ -162,7 +174,11 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-log-softmax-variants.cc
     src/gen/avx2/f32-log-softmax-transposed-variants.cc
     src/gen/avx2/f32-softmax-columns-variants.cc
-    src/gen/avx2/f32-rmax-variants.cc)
+    src/gen/avx2/f32-rmax-variants.cc
+    src/gen/avx2/qu8-f32-vcvt-variants.cc
+    src/gen/avx2/qs8-f32-vcvt-variants.cc
+    src/gen/avx2/f32-qu8-vcvt-variants.cc
+    src/gen/avx2/f32-qs8-vcvt-variants.cc)
 set(SMXPACK_AVX2_BASELINES
     src/gen/avx2/f32-raddexpminusmax.cc
     src/gen/avx2/f32-vscaleexpminusmax.cc
@@ -238,6 +254,10 @@ set(SMXPACK_NEON_PRODUCTION
 set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-raddextexp-variants.cc
     src/gen/neon/f32-vscaleextexp-variants.cc
+    src/gen/neon/qu8-f32-vscaleextexp-variants.cc
+    src/gen/neon/qs8-f32-vscaleextexp-variants.cc
+    src/gen/neon/qu8-vscaleextexp-variants.cc
+    src/gen/neon/qs8-vscaleextexp-variants.cc
     src/gen/neon/f32-vstreamextexp-variants.cc
     src/gen/neon/f32-raddstoreextexp-variants.cc
     src/gen/neon/f32-vmulextc-variants.cc
@@ -246,7 +266,11 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-log-softmax-variants.cc
     src/gen/neon/f32-log-softmax-transposed-variants.cc
     src/gen/neon/f32-softmax-columns-variants.cc
-    src/gen/neon/f32-rmax-variants.cc)
+    src/gen/neon/f32-rmax-variants.cc
+    src/gen/neon/qu8-f32-vcvt-variants.cc
+    src/gen/neon/qs8-f32-vcvt-variants.cc
+    src/gen/neon/f32-qu8-vcvt-variants.cc
+    src/gen/neon/f32-qs8-vcvt-variants.cc)
 set(SMXPACK_NEON_BASELINES
     src/gen/neon/f32-raddexpminusmax.cc
     src/gen/neon/f32-vscaleexpminusmax.cc
@@ -322,6 +346,10 @@ set(SMXPACK_SCALAR_PRODUCTION
 set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-raddextexp-variants.cc
     src/gen/scalar/f32-vscaleextexp-variants.cc
+    src/gen/scalar/qu8-f32-vscaleextexp-variants.cc
+    src/gen/scalar/qs8-f32-vscaleextexp-variants.cc
+    src/gen/scalar/qu8-vscaleextexp-variants.cc
+    src/gen/scalar/qs8-vscaleextexp-variants.cc
     src/gen/scalar/f32-vstreamextexp-variants.cc
     src/gen/scalar/f32-raddstoreextexp-variants.cc
     src/gen/scalar/f32-vmulextc-variants.cc
@@ -330,7 +358,11 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-log-softmax-variants.cc
     src/gen/scalar/f32-log-softmax-transposed-variants.cc
     src/gen/scalar/f32-softmax-columns-variants.cc
-    src/gen/scalar/f32-rmax-variants.cc)
+    src/gen/scalar/f32-rmax-variants.cc
+    src/gen/scalar/qu8-f32-vcvt-variants.cc
+    src/gen/scalar/qs8-f32-vcvt-variants.cc
+    src/gen/scalar/f32-qu8-vcvt-variants.cc
+    src/gen/scalar/f32-qs8-vcvt-variants.cc)
 set(SMXPACK_SCALAR_BASELINES
     src/gen/scalar/f32-raddexpminusmax.cc
     src/gen/scalar/f32-vscaleexpminusmax.cc

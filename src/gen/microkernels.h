@@ -104,6 +104,10 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                     \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                   \
+  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
+  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
+  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
+  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                   \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                   \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                 \
@@ -131,7 +135,11 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                     \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                              \
+  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                             \
+  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                             \
+  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u16, 16, 1)                             \
+  ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u16, 16, 1)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32_acc2, 32, 2)             \
@@ -237,6 +245,10 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                     \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                     \
+  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
+  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
+  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
+  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                   \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                   \
   ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                 \
@@ -264,7 +276,11 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                     \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u16, 16, 1)                             \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u16, 16, 1)                             \
+  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u16, 16, 1)                             \
+  ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u16, 16, 1)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32_acc2, 32, 2)             \
@@ -371,6 +387,10 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                     \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                     \
   ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                   \
+  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)             \
+  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)             \
+  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u16, 16, 1)                     \
+  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u16, 16, 1)                     \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                   \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                   \
   ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                 \
@@ -398,7 +418,11 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                     \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                              \
+  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u16, 16, 1)                             \
+  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u16, 16, 1)                             \
+  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u16, 16, 1)                             \
+  ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u16, 16, 1)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32_acc2, 32, 2)             \
@@ -443,10 +467,10 @@ struct smx_f32_column_logarithms;
   ROW(scalar, bf16_f32_vscaleextexp, smx_bf16_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)             \
   ROW(scalar, f32_f16_vscaleextexp, smx_f32_f16_vscaleextexp_ukernel__scalar_u32, 32, 1)               \
   ROW(scalar, f32_bf16_vscaleextexp, smx_f32_bf16_vscaleextexp_ukernel__scalar_u32, 32, 1)             \
-  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)               \
-  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)               \
-  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                       \
-  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                       \
+  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)               \
+  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u16, 16, 1)               \
+  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u16, 16, 1)                       \
+  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u16, 16, 1)                       \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u16, 16, 1)                     \
   ROW(scalar, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__scalar_u32, 32, 1)                     \
   ROW(scalar, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__scalar_u32, 32, 1)                   \
@@ -486,10 +510,10 @@ struct smx_f32_column_logarithms;
   ROW(scalar, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__scalar_u32, 32, 1)                             \
   ROW(scalar, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__scalar_u32, 32, 1)                               \
   ROW(scalar, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__scalar_u32, 32, 1)                             \
-  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                               \
-  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                               \
-  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                               \
-  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)                               \
+  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u16, 16, 1)                               \
+  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u16, 16, 1)                               \
+  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u16, 16, 1)                               \
+  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u16, 16, 1)                               \
   ROW(scalar, f32_vaddmask, smx_f32_vaddmask_ukernel__scalar_u64, 64, 1)                               \
   ROW(scalar, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__scalar_u64, 64, 1)                         \
   ROW(scalar, f32_vaddslope, smx_f32_vaddslope_ukernel__scalar_u64, 64, 1)                             \
@@ -503,6 +527,10 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                     \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
   ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                   \
+  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)             \
+  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)             \
+  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
+  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                   \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                   \
   ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                 \
@@ -530,7 +558,11 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                     \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                              \
+  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                             \
+  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                             \
+  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                             \
+  ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32_acc2, 32, 2)             \
@@ -729,6 +761,7 @@ typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, ptrdiff_t growth,
                                         size_t y_stride, size_t width, bool streams, size_t* done,
                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
+                                                   const float* mask, size_t mask_stride, float scale,
                                                    float* y, size_t y_stride, size_t* done,
                                                    const struct smx_f32_exponential* exponential);
 typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,

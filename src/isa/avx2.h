@@ -162,10 +162,17 @@ static inline void avx2_transpose(__m256* v) {
   v[3] = _mm256_shuffle_ps(b, d, 0xEE);
 }
 
-// Parts of fewer than four elements; not inlined, so that the addresses of others stay in registers.
-[[gnu::noinline]] static __m256 avx2_load_few(const float* p, const float* q, ptrdiff_t n) {
+// Fewer than four columns. These two are not inlined, so that the addresses of others stay in registers.
+template <class Columns>
+[[gnu::noinline]] static void avx2_load_few_columns(ptrdiff_t n, const Columns columns_of, __m256* columns) {
   const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
-  return _mm256_set_m128(_mm_maskload_ps(q, mask), _mm_maskload_ps(p, mask));
+  for (size_t i = 0; i < 4; i++) {
+    columns[i] = columns_of([=](const float* p, size_t stride) {
+      p += i * stride;
+      return _mm256_set_m128(_mm_maskload_ps(p + 4 * stride, mask), _mm_maskload_ps(p, mask));
+    });
+  }
+  avx2_transpose(columns);
 }
 
 [[gnu::noinline]] static void avx2_store_few(float* p, float* q, ptrdiff_t n, __m256 a) {
@@ -175,11 +182,18 @@ static inline void avx2_transpose(__m256* v) {
 }
 
 // columns[c] = element c of 8 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
-static inline size_t avx2_load_columns(const float* p, size_t stride, ptrdiff_t n, __m256* columns) {
+template <class Columns>
+static inline size_t avx2_load_columns(ptrdiff_t n, const Columns& columns_of, __m256* columns) {
+  if (n < 4) {
+    avx2_load_few_columns(n, columns_of, columns);
+    return 4;
+  }
   __m256 v[4];
-  for (int i = 0; i < 4; i++, p += stride) {
-    const float* row4 = p + 4 * stride;
-    v[i] = n >= 4 ? _mm256_set_m128(_mm_loadu_ps(row4), _mm_loadu_ps(p)) : avx2_load_few(p, row4, n);
+  for (size_t i = 0; i < 4; i++) {
+    v[i] = columns_of([=](const float* p, size_t stride) {
+      const float* q = p + 4 * stride;
+      return _mm256_set_m128(_mm_loadu_ps(q + i * stride), _mm_loadu_ps(p + i * stride));
+    });
   }
   avx2_transpose(v);
   for (int c = 0; c < 4; c++) columns[c] = v[c];

@@ -43,8 +43,9 @@ ISA = Isa(
         "store_qs8": "avx2_store_bytes({p}, avx2_to_qs8({a}))",
         "store_tail_qs8": "avx2_store_bytes_tail({p}, {n}, avx2_to_qs8({a}))",
         "stream_qs8": "_mm_stream_si64((long long*)({p}), _mm_cvtsi128_si64(avx2_to_qs8({a})))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
-        "load_columns": "avx2_load_columns({p}, {s}, {n}, {a})",
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        "load_columns": "avx2_load_columns({n}, {f}, {a})",
         "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",
         "add": "_mm256_add_ps({a}, {b})",
         "sub": "_mm256_sub_ps({a}, {b})",

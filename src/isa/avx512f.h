@@ -132,8 +132,8 @@ static inline void avx512f_transpose(__m512* v) {
   v[3] = _mm512_shuffle_ps(b, d, 0xEE);
 }
 
-// Parts of four rows, four rows apart, are the lanes of a vector. Those of fewer than four elements are not inlined, so that the
-// addresses of others stay in registers.
+// Parts of four rows, four rows apart, are the lanes of a vector. Those of fewer than four elements, below, are not inlined, so that
+// the addresses of others stay in registers.
 static inline __m512 avx512f_load_parts(const float* p, size_t stride) {
   __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
   v = _mm512_insertf32x4(v, _mm_loadu_ps(p + 4 * stride), 1);
@@ -152,14 +152,6 @@ static inline __m128i avx512f_mask_of_part(ptrdiff_t n) {
   return _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
 }
 
-[[gnu::noinline]] static __m512 avx512f_load_few(const float* p, size_t stride, ptrdiff_t n) {
-  const __m128i mask = avx512f_mask_of_part(n);
-  __m512 v = _mm512_castps128_ps512(_mm_maskload_ps(p, mask));
-  v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 4 * stride, mask), 1);
-  v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 8 * stride, mask), 2);
-  return _mm512_insertf32x4(v, _mm_maskload_ps(p + 12 * stride, mask), 3);
-}
-
 [[gnu::noinline]] static void avx512f_store_few(float* p, size_t stride, ptrdiff_t n, __m512 v) {
   const __m128i mask = avx512f_mask_of_part(n);
   _mm_maskstore_ps(p, mask, _mm512_castps512_ps128(v));
@@ -168,17 +160,36 @@ static inline __m128i avx512f_mask_of_part(ptrdiff_t n) {
   _mm_maskstore_ps(p + 12 * stride, mask, _mm512_extractf32x4_ps(v, 3));
 }
 
+template <class Columns>
+[[gnu::noinline]] static void avx512f_load_few_columns(ptrdiff_t n, const Columns columns_of,
+                                                       __m512* columns) {
+  const __m128i mask = avx512f_mask_of_part(n);
+  for (size_t i = 0; i < 4; i++) {
+    columns[i] = columns_of([=](const float* p, size_t stride) {
+      p += i * stride;
+      __m512 v = _mm512_castps128_ps512(_mm_maskload_ps(p, mask));
+      v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 4 * stride, mask), 1);
+      v = _mm512_insertf32x4(v, _mm_maskload_ps(p + 8 * stride, mask), 2);
+      return _mm512_insertf32x4(v, _mm_maskload_ps(p + 12 * stride, mask), 3);
+    });
+  }
+  avx512f_transpose(columns);
+}
+
 // Halves of two rows, eight elements, are the halves of a vector.
 static inline __m512 avx512f_load_halves_of(const float* p, const float* q) {
   const __m512d low = _mm512_castpd256_pd512(_mm256_loadu_pd((const double*)p));
   return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_loadu_pd((const double*)q), 1));
 }
 
-static inline void avx512f_load_8_columns(const float* p, size_t stride, __m512* columns) {
+template <class Columns>
+static inline void avx512f_load_8_columns(const Columns& columns_of, __m512* columns) {
   __m512 v[8];
-  for (int i = 0; i < 4; i++, p += stride) {
-    v[i] = avx512f_load_halves_of(p, p + 4 * stride);
-    v[i + 4] = avx512f_load_halves_of(p + 8 * stride, p + 12 * stride);
+  for (size_t i = 0; i < 8; i++) {
+    const size_t row = i < 4 ? i : i + 4;
+    v[i] = columns_of([=](const float* p, size_t stride) {
+      return avx512f_load_halves_of(p + row * stride, p + (row + 4) * stride);
+    });
   }
   avx512f_transpose(v);
   avx512f_transpose(v + 4);
@@ -189,14 +200,20 @@ static inline void avx512f_load_8_columns(const float* p, size_t stride, __m512*
 }
 
 // columns[c] = element c of 16 rows, c < 4, or c < 8 where n >= 8; absent where c >= n. Returns how many columns it has taken.
-static inline size_t avx512f_load_columns(const float* p, size_t stride, ptrdiff_t n, __m512* columns) {
+template <class Columns>
+static inline size_t avx512f_load_columns(ptrdiff_t n, const Columns& columns_of, __m512* columns) {
   if (n >= 8) {
-    avx512f_load_8_columns(p, stride, columns);
+    avx512f_load_8_columns(columns_of, columns);
     return 8;
   }
+  if (n < 4) {
+    avx512f_load_few_columns(n, columns_of, columns);
+    return 4;
+  }
   __m512 v[4];
-  for (int i = 0; i < 4; i++, p += stride) {
-    v[i] = n >= 4 ? avx512f_load_parts(p, stride) : avx512f_load_few(p, stride, n);
+  for (size_t i = 0; i < 4; i++) {
+    v[i] =
+        columns_of([=](const float* p, size_t stride) { return avx512f_load_parts(p + i * stride, stride); });
   }
   avx512f_transpose(v);
   for (int c = 0; c < 4; c++) columns[c] = v[c];

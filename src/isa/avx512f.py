@@ -43,8 +43,9 @@ ISA = Isa(
         "store_qs8": "avx512f_store_bytes({p}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
         "store_tail_qs8": "avx512f_store_bytes_tail({p}, {n}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
         "stream_qs8": "_mm_stream_si128((__m128i*)({p}), avx512f_to_bytes({a}, -128.0f, 127.0f))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
-        "load_columns": "avx512f_load_columns({p}, {s}, {n}, {a})",
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        "load_columns": "avx512f_load_columns({n}, {f}, {a})",
         "store_columns": "avx512f_store_columns({p}, {s}, {n}, {a})",
         "add": "_mm512_add_ps({a}, {b})",
         "sub": "_mm512_sub_ps({a}, {b})",

@@ -136,8 +136,12 @@ static inline void neon_transpose(float32x4_t* v) {
 }
 
 // columns[c] = element c of 4 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
-static inline size_t neon_load_columns(const float* p, size_t stride, ptrdiff_t n, float32x4_t* columns) {
-  for (int i = 0; i < 4; i++) columns[i] = neon_load_tail(p + (size_t)i * stride, n, vdupq_n_f32(0.0f));
+template <class Columns>
+static inline size_t neon_load_columns(ptrdiff_t n, const Columns& columns_of, float32x4_t* columns) {
+  for (size_t i = 0; i < 4; i++) {
+    columns[i] = columns_of(
+        [=](const float* p, size_t stride) { return neon_load_tail(p + i * stride, n, vdupq_n_f32(0.0f)); });
+  }
   neon_transpose(columns);
   return 4;
 }

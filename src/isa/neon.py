@@ -43,8 +43,9 @@ ISA = Isa(
         "store_qs8": "neon_store_bytes({p}, neon_to_bytes({a}, -128.0f, 127.0f))",
         "store_tail_qs8": "neon_store_bytes_tail({p}, {n}, neon_to_bytes({a}, -128.0f, 127.0f))",
         "stream_qs8": "neon_store_bytes({p}, neon_to_bytes({a}, -128.0f, 127.0f))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
-        "load_columns": "neon_load_columns({p}, {s}, {n}, {a})",
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        "load_columns": "neon_load_columns({n}, {f}, {a})",
         "store_columns": "neon_store_columns({p}, {s}, {n}, {a})",
         "add": "vaddq_f32({a}, {b})",
         "sub": "vsubq_f32({a}, {b})",

@@ -253,10 +253,13 @@ SCALAR_OPERATION f32x16 scalar_half(const f32x16& a, const f32x16& b, int distan
 }
 
 // columns[c] = element c of 16 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
-[[maybe_unused]] static size_t scalar_load_columns(const float* p, size_t stride, ptrdiff_t n,
-                                                   f32x16* columns) {
-  for (int c = 0; c < 4; c++)
-    columns[c] = scalar_each_lane([&](int i) { return c < n ? p[(size_t)i * stride + (size_t)c] : 0.0f; });
+template <class Columns>
+static size_t scalar_load_columns(ptrdiff_t n, const Columns& columns_of, f32x16* columns) {
+  for (size_t c = 0; c < 4; c++) {
+    columns[c] = columns_of([=](const float* p, size_t stride) {
+      return scalar_each_lane([&](int i) { return (ptrdiff_t)c < n ? p[(size_t)i * stride + c] : 0.0f; });
+    });
+  }
   return 4;
 }
 

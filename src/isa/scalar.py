@@ -43,8 +43,9 @@ ISA = Isa(
         "store_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
         "store_tail_qs8": "scalar_store_tail_bytes({p}, {n}, {a}, -128.0f, 127.0f)",
         "stream_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; load_columns gives how many
-        "load_columns": "scalar_load_columns({p}, {s}, {n}, {a})",
+        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        "load_columns": "scalar_load_columns({n}, {f}, {a})",
         "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",
         "add": "scalar_add({a}, {b})",
         "sub": "scalar_sub({a}, {b})",

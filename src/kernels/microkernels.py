@@ -28,7 +28,7 @@ MAPS = [(16, 1), (32, 1), (64, 1), (128, 1)]
 NARROW_SUMS = [(64, 1)]
 NARROW_MAPS = [(32, 1)]
 QUANTIZED_SUMS = [(64, 1)]
-QUANTIZED_MAPS = [(64, 1)]
+QUANTIZED_MAPS = [(64, 1), (16, 1)]
 SHORT_ROWS = [(16, 1), (32, 1), (64, 1)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 LOG_ROWS = [(64, 4), (64, 16)]
@@ -42,7 +42,7 @@ READ = ("f16", "bf16")
 CONVERTED = ("f16-f32", "bf16-f32", "f32-f16", "f32-bf16")
 MAPPED = READ + CONVERTED
 # Quantised: elements q stand for scale * (q - zero point). Kernels read q, for softmax does not depend on the zero point.
-# One variant each, and none that writes past the caches, for the library is to stay small.
+# One variant each, a smaller one for the fallback, and none that writes past the caches, for the library is to stay small.
 QUANTIZED = ("qu8", "qs8")
 DEQUANTIZED = ("qu8-f32", "qs8-f32")
 FROM_F32 = ("f32-qu8", "f32-qs8")
@@ -59,7 +59,6 @@ PLACES = "size_t group_stride, size_t n, size_t columns"
 ROWS_READ = "size_t rows, size_t n, const float* x, size_t x_stride, "
 GROWING_ROWS_READ = "size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next, size_t next_stride, "
 ROWS_WRITTEN = "float* y, size_t y_stride, size_t* done, " + EXPONENTIAL
-ROW_PARAMETERS = ROWS_READ + ROWS_WRITTEN
 STREAMED_ROWS = "float* y, size_t y_stride, bool streams, size_t* done, " + EXPONENTIAL
 WIDE_ROWS = STREAMED_ROWS.replace("bool streams", "size_t width, bool streams")
 MASK = "const float* mask, size_t mask_stride, float scale, "
@@ -89,11 +88,11 @@ KERNELS = [
     # r of `next` is asked for, or, where that is NULL, one that follows.
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
     Kernel("softmax", GROWING_ROWS_READ + MASK + WIDE_ROWS, ROWS),
-    # The same of rows of at most 4 * LANES elements, each a lane.
-    Kernel("softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
+    # The same of rows of at most 4 * LANES elements, each a lane: of one length.
+    Kernel("softmax-transposed", ROWS_READ + MASK + ROWS_WRITTEN, SHORT_ROWS),
     # The same two of log-softmax, of at most BLOCK elements.
     Kernel("log-softmax", ROWS_READ + STREAMED_ROWS, LOG_ROWS),
-    Kernel("log-softmax-transposed", ROW_PARAMETERS, SHORT_ROWS),
+    Kernel("log-softmax-transposed", ROWS_READ + ROWS_WRITTEN, SHORT_ROWS),
     # Columns of at most 4 * LANES steps, each a lane, from logits to probabilities or their logarithms in one call. *done counts the columns
     # before the first vector of them that has one out of range; from there on columns are left as they are. Results that
     # stream, here and below, are written past the caches where vectors are whole: y and its stride are multiples of PANEL.

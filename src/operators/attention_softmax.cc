@@ -346,19 +346,7 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Bloc
   }
 }
 
-// The mask is added to the elements, for a kernel that takes none. They may be where their logits are made.
-void AddMask(const AttentionSoftmax& op, MadeRows* logits, Block* block) {
-  const bool are_one = block->x_stride == block->n && block->mask_stride == block->n;
-  MakeRows(*block, are_one, logits, [&](size_t n, size_t r, float* row) {
-    op.rows.base.microkernels.f32_vaddmask(n, block->x + r * block->x_stride,
-                                           block->mask + r * block->mask_stride, row, op.maker.scale);
-  });
-  block->x = logits->elements;
-  block->x_stride = logits->stride;
-  block->mask = nullptr;
-}
-
-// That of rows as lanes takes rows of one length, and no masks.
+// That of rows as lanes takes rows of one length.
 bool AreLanes(const smx_softmax_plan& plan, const Block& block) {
   return plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0;
 }
@@ -369,8 +357,9 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   size_t done = 0;
   if (AreLanes(plan, block)) {
-    kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.y, block.y_stride,
-                                   &done, exponential);
+    kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.mask,
+                                   block.mask_stride, op.maker.scale, block.y, block.y_stride, &done,
+                                   exponential);
     for (size_t r = 0; block.n < block.width && r < done; r++) {
       memset(block.y + r * block.y_stride + block.n, 0, (block.width - block.n) * sizeof(float));
     }
@@ -502,9 +491,8 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   Block& block = of.block;
   if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;
-  const bool adds_mask = !of.makes_logits && AreLanes(plan, block) && op.options.mask_type != 0;
-  const bool makes = of.makes_logits || of.makes_elements || (of.makes_mask && block.mask_stride != 0) ||
-                     of.makes_results || adds_mask;
+  const bool makes =
+      of.makes_logits || of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results;
   if (makes) {
     block.rows = RowsThatFit(block);
     elements.stride = made.stride = block.LongestRow();
@@ -518,7 +506,6 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   if (of.makes_logits) MakeLogits(op, of, &elements, &block);
   if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
   if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
-  if (adds_mask && block.mask != nullptr) AddMask(op, &elements, &block);
   char* const y = ResultAt(op, of.query, of.query.keys.begin);
   Block run = block;
   run.y = reinterpret_cast<float*>(y);

@@ -68,8 +68,12 @@ void RunKernel(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, co
   // A lone row's strides may be any numbers, and kernels ask for what follows.
   if (rows == 1) x_stride = y_stride = op.channels;
   if (plan.algorithm == smx_algorithm_rows_as_lanes) {
-    const auto kernel = is_log ? kernels.f32_log_softmax_transposed : kernels.f32_softmax_transposed;
-    kernel(rows, op.channels, x, x_stride, y, y_stride, done, exponential);
+    if (is_log) {
+      kernels.f32_log_softmax_transposed(rows, op.channels, x, x_stride, y, y_stride, done, exponential);
+    } else {
+      kernels.f32_softmax_transposed(rows, op.channels, x, x_stride, nullptr, 0, 1.0f, y, y_stride, done,
+                                     exponential);
+    }
   } else if (is_log) {
     kernels.f32_log_softmax(rows, op.channels, x, x_stride, y, y_stride, streams, done, exponential);
   } else {

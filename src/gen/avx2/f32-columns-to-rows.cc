@@ -23,7 +23,9 @@ extern "C" void smx_f32_columns_to_rows_ukernel__avx2_u16(size_t n, size_t colum
     }
     for (size_t c = 0; c < columns;) {
       __m256 taken[8];
-      const size_t most = avx2_load_columns(x + j * x_stride + c, x_stride, (ptrdiff_t)(columns - c), taken);
+      const size_t most = avx2_load_columns(
+          (ptrdiff_t)(columns - c),
+          [p = x + j * x_stride + c, x_stride](auto load) { return load(p, x_stride); }, taken);
       for (size_t v = 0; v < most && c < columns; v++, c++) _mm256_storeu_ps(y + c * y_stride + j, taken[v]);
     }
   }

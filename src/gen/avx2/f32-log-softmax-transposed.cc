@@ -182,13 +182,14 @@ static inline void sum_elements(size_t n, __m256* e, __m256* sum_hi, __m256* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 8 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline __m256 load(size_t n, const float* x, size_t stride, __m256* e) {
+// The columns of 8 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline __m256 load_columns(size_t n, const Columns& columns_from, __m256* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += avx2_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += avx2_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   __m256 max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = _mm256_max_ps(max, e[j]);
@@ -198,6 +199,13 @@ static inline __m256 load(size_t n, const float* x, size_t stride, __m256* e) {
                         _mm256_max_ps(_mm256_max_ps(panel[0], panel[1]), _mm256_max_ps(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline __m256 load_elements(size_t n, const float* x, size_t stride, __m256* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
 }
 
 // The results of 8 rows: their elements times the scale, less (hi, lo).
@@ -324,7 +332,9 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 8 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -348,6 +358,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__avx2_u16(
   size_t rest = rows - *done < 8 ? rows - *done : 8;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[512];

@@ -9,6 +9,11 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
@@ -603,7 +608,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row == row) continue;
-        smx_fill_nan(n, y + r * y_stride);
+        fill_nan(n, y + r * y_stride);
       }
     }
     *done += count;

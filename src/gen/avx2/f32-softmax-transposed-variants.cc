@@ -166,13 +166,14 @@ static inline void sum_elements(size_t n, __m256* e, __m256* sum_hi, __m256* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 8 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline __m256 load(size_t n, const float* x, size_t stride, __m256* e) {
+// The columns of 8 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline __m256 load_columns(size_t n, const Columns& columns_from, __m256* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += avx2_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += avx2_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   __m256 max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = _mm256_max_ps(max, e[j]);
@@ -182,6 +183,28 @@ static inline __m256 load(size_t n, const float* x, size_t stride, __m256* e) {
                         _mm256_max_ps(_mm256_max_ps(panel[0], panel[1]), _mm256_max_ps(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline __m256 load_elements(size_t n, const float* x, size_t stride, __m256* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
+}
+
+// Under a mask; the rows' maxima are those of the logits.
+static inline __m256 load_logits(size_t n, const float* x, size_t x_stride, const float* mask,
+                                 size_t mask_stride, float scale, __m256* e) {
+  const __m256 vscale = _mm256_set1_ps(scale);
+  const auto logits_from = [=](size_t j) {
+    return [=](auto load) {
+      const __m256 x0 = load(x + j, x_stride);
+      const __m256 b0 = load(mask + j, mask_stride);
+      return _mm256_fmadd_ps(
+          vscale, _mm256_andnot_ps(_mm256_cmp_ps(b0, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), x0), b0);
+    };
+  };
+  return load_columns(n, logits_from, e);
 }
 
 // The results of 8 rows: their terms times (hi, lo).
@@ -442,7 +465,8 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
 // Returns how many groups of 8 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
 // elements, or of n where that is 0.
 template <size_t kLength>
-static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
+                     size_t mask_stride, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -466,7 +490,12 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups) max = load(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g < groups && kLength == 0 && mask != nullptr) {
+      max = load_logits(n, x + g * 8 * x_stride, x_stride, mask + g * 8 * mask_stride, mask_stride, scale,
+                        loaded);
+    } else if (g < groups) {
+      max = load_elements(n, x + g * 8 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -480,24 +509,30 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t n, const float* x,
-                                                             size_t x_stride, float* y, size_t y_stride,
-                                                             size_t* done,
+                                                             size_t x_stride, const float* mask,
+                                                             size_t mask_stride, float scale, float* y,
+                                                             size_t y_stride, size_t* done,
                                                              const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[8];
   auto* run = run_32<0>;
-  if (n == 8) run = run_32<8>;
-  const size_t groups = run(rows / 8, n, x, x_stride, y, y_stride, exponential, maxima);
+  if (n == 8 && mask == nullptr) run = run_32<8>;
+  const size_t groups =
+      run(rows / 8, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
   *done = groups * 8;
   size_t rest = rows - *done < 8 ? rows - *done : 8;
   x += *done * x_stride;
   y += *done * y_stride;
-  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  if (mask != nullptr) mask += *done * mask_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[512];
     memset(padded, 0, 8 * n * sizeof(float));
-    copy_rows(rest, n, x, x_stride, padded, n);
-    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+    if (mask == nullptr) copy_rows(rest, n, x, x_stride, padded, n);
+    for (size_t r = 0; mask != nullptr && r < rest; r++) {
+      smx_f32_vaddmask_ukernel__avx2_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n, scale);
+    }
+    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;
@@ -509,7 +544,8 @@ extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u32(size_t rows, size_t
 // Returns how many groups of 8 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
 // elements, or of n where that is 0.
 template <size_t kLength>
-static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
+                     size_t mask_stride, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -533,7 +569,12 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups) max = load(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g < groups && kLength == 0 && mask != nullptr) {
+      max = load_logits(n, x + g * 8 * x_stride, x_stride, mask + g * 8 * mask_stride, mask_stride, scale,
+                        loaded);
+    } else if (g < groups) {
+      max = load_elements(n, x + g * 8 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -547,24 +588,30 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx2_u64(size_t rows, size_t n, const float* x,
-                                                             size_t x_stride, float* y, size_t y_stride,
-                                                             size_t* done,
+                                                             size_t x_stride, const float* mask,
+                                                             size_t mask_stride, float scale, float* y,
+                                                             size_t y_stride, size_t* done,
                                                              const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[8];
   auto* run = run_64<0>;
-  if (n == 8) run = run_64<8>;
-  const size_t groups = run(rows / 8, n, x, x_stride, y, y_stride, exponential, maxima);
+  if (n == 8 && mask == nullptr) run = run_64<8>;
+  const size_t groups =
+      run(rows / 8, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
   *done = groups * 8;
   size_t rest = rows - *done < 8 ? rows - *done : 8;
   x += *done * x_stride;
   y += *done * y_stride;
-  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  if (mask != nullptr) mask += *done * mask_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[512];
     memset(padded, 0, 8 * n * sizeof(float));
-    copy_rows(rest, n, x, x_stride, padded, n);
-    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+    if (mask == nullptr) copy_rows(rest, n, x, x_stride, padded, n);
+    for (size_t r = 0; mask != nullptr && r < rest; r++) {
+      smx_f32_vaddmask_ukernel__avx2_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n, scale);
+    }
+    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;

@@ -8,6 +8,11 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
@@ -709,7 +714,7 @@ template <bool kStreams>
   } else {
     scale_row<false>(n, terms, y, hi, lo);
   }
-  if (!(avx2_all_within(hi, _mm256_set1_ps(1.0f)))) smx_fill_nan(n, y);
+  if (!(avx2_all_within(hi, _mm256_set1_ps(1.0f)))) fill_nan(n, y);
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
@@ -1390,7 +1395,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 8 * 8 + (r % 8) % 2 * 4 + (r % 8) / 2];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);

@@ -83,7 +83,8 @@ static inline void load_keys(size_t count, const float* x, size_t x_stride, size
   __m256 columns[SMX_TOPK];
   const size_t present = left < count ? left : count;
   for (size_t j = 0; j < present;)
-    j += avx2_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
+    j += avx2_load_columns((ptrdiff_t)(left - j),
+                           [p = x + j, x_stride](auto load) { return load(p, x_stride); }, columns + j);
   for (size_t j = 0; j < present; j++) {
     __m256d keys[2];
     avx2_to_keys(columns[j], smx_topk_rank(first + j), keys);

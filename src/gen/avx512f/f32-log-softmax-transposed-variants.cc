@@ -182,13 +182,14 @@ static inline void sum_elements(size_t n, __m512* e, __m512* sum_hi, __m512* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline __m512 load(size_t n, const float* x, size_t stride, __m512* e) {
+// The columns of 16 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline __m512 load_columns(size_t n, const Columns& columns_from, __m512* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += avx512f_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += avx512f_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   __m512 max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = _mm512_max_ps(max, e[j]);
@@ -198,6 +199,13 @@ static inline __m512 load(size_t n, const float* x, size_t stride, __m512* e) {
                         _mm512_max_ps(_mm512_max_ps(panel[0], panel[1]), _mm512_max_ps(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline __m512 load_elements(size_t n, const float* x, size_t stride, __m512* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
 }
 
 // The results of 16 rows: their elements times the scale, less (hi, lo).
@@ -403,7 +411,9 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -427,6 +437,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__avx512f_u32(
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[1024];
@@ -474,7 +485,9 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -498,6 +511,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__avx512f_u64(
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[1024];

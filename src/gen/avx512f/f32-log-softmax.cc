@@ -9,6 +9,11 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   const __m512 sum = _mm512_add_ps(a, b);
@@ -485,7 +490,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row == row) continue;
-        smx_fill_nan(n, y + r * y_stride);
+        fill_nan(n, y + r * y_stride);
       }
     }
     *done += count;

@@ -166,13 +166,14 @@ static inline void sum_elements(size_t n, __m512* e, __m512* sum_hi, __m512* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline __m512 load(size_t n, const float* x, size_t stride, __m512* e) {
+// The columns of 16 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline __m512 load_columns(size_t n, const Columns& columns_from, __m512* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += avx512f_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += avx512f_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   __m512 max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = _mm512_max_ps(max, e[j]);
@@ -182,6 +183,28 @@ static inline __m512 load(size_t n, const float* x, size_t stride, __m512* e) {
                         _mm512_max_ps(_mm512_max_ps(panel[0], panel[1]), _mm512_max_ps(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline __m512 load_elements(size_t n, const float* x, size_t stride, __m512* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
+}
+
+// Under a mask; the rows' maxima are those of the logits.
+static inline __m512 load_logits(size_t n, const float* x, size_t x_stride, const float* mask,
+                                 size_t mask_stride, float scale, __m512* e) {
+  const __m512 vscale = _mm512_set1_ps(scale);
+  const auto logits_from = [=](size_t j) {
+    return [=](auto load) {
+      const __m512 x0 = load(x + j, x_stride);
+      const __m512 b0 = load(mask + j, mask_stride);
+      return _mm512_mask3_fmadd_ps(vscale, x0, b0,
+                                   _mm512_cmp_ps_mask(b0, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ));
+    };
+  };
+  return load_columns(n, logits_from, e);
 }
 
 // The results of 16 rows: their terms times (hi, lo).
@@ -265,7 +288,8 @@ static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias
 // Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
 // elements, or of n where that is 0.
 template <size_t kLength>
-static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
+                     size_t mask_stride, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -289,7 +313,12 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g < groups && kLength == 0 && mask != nullptr) {
+      max = load_logits(n, x + g * 16 * x_stride, x_stride, mask + g * 16 * mask_stride, mask_stride, scale,
+                        loaded);
+    } else if (g < groups) {
+      max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -303,23 +332,29 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__avx512f_u32(
-    size_t rows, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
+    size_t rows, size_t n, const float* x, size_t x_stride, const float* mask, size_t mask_stride,
+    float scale, float* y, size_t y_stride, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[16];
   auto* run = run_32<0>;
-  if (n == 8) run = run_32<8>;
-  const size_t groups = run(rows / 16, n, x, x_stride, y, y_stride, exponential, maxima);
+  if (n == 8 && mask == nullptr) run = run_32<8>;
+  const size_t groups =
+      run(rows / 16, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
   *done = groups * 16;
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
   y += *done * y_stride;
-  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  if (mask != nullptr) mask += *done * mask_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[1024];
     memset(padded, 0, 16 * n * sizeof(float));
-    copy_rows(rest, n, x, x_stride, padded, n);
-    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+    if (mask == nullptr) copy_rows(rest, n, x, x_stride, padded, n);
+    for (size_t r = 0; mask != nullptr && r < rest; r++) {
+      smx_f32_vaddmask_ukernel__avx512f_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n,
+                                            scale);
+    }
+    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;

@@ -8,6 +8,11 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   const __m512 sum = _mm512_add_ps(a, b);
@@ -1687,8 +1692,7 @@ template <bool kStreams>
   } else {
     scale_row<false>(n, terms, y, hi, lo);
   }
-  if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF))
-    smx_fill_nan(n, y);
+  if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(1.0f), _CMP_LE_OQ) == 0xFFFF)) fill_nan(n, y);
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
@@ -2846,7 +2850,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -3185,7 +3189,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -3524,7 +3528,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -3863,7 +3867,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);

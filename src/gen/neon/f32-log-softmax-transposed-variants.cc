@@ -182,13 +182,14 @@ static inline void sum_elements(size_t n, float32x4_t* e, float32x4_t* sum_hi, f
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 4 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline float32x4_t load(size_t n, const float* x, size_t stride, float32x4_t* e) {
+// The columns of 4 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline float32x4_t load_columns(size_t n, const Columns& columns_from, float32x4_t* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += neon_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += neon_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   float32x4_t max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = vmaxq_f32(max, e[j]);
@@ -197,6 +198,13 @@ static inline float32x4_t load(size_t n, const float* x, size_t stride, float32x
     max = vmaxq_f32(max, vmaxq_f32(vmaxq_f32(panel[0], panel[1]), vmaxq_f32(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline float32x4_t load_elements(size_t n, const float* x, size_t stride, float32x4_t* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
 }
 
 // The results of 4 rows: their elements times the scale, less (hi, lo).
@@ -681,7 +689,9 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 4 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 4 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -705,6 +715,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__neon_u32(
   size_t rest = rows - *done < 4 ? rows - *done : 4;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[256];
@@ -752,7 +763,9 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 4 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 4 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -776,6 +789,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__neon_u64(
   size_t rest = rows - *done < 4 ? rows - *done : 4;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[256];

@@ -9,6 +9,11 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
@@ -846,7 +851,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
       for (size_t r = 0; has_nan && r < count; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row == row) continue;
-        smx_fill_nan(n, y + r * y_stride);
+        fill_nan(n, y + r * y_stride);
       }
     }
     *done += count;

@@ -166,13 +166,14 @@ static inline void sum_elements(size_t n, float32x4_t* e, float32x4_t* sum_hi, f
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 4 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline float32x4_t load(size_t n, const float* x, size_t stride, float32x4_t* e) {
+// The columns of 4 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline float32x4_t load_columns(size_t n, const Columns& columns_from, float32x4_t* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += neon_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += neon_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   float32x4_t max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = vmaxq_f32(max, e[j]);
@@ -181,6 +182,29 @@ static inline float32x4_t load(size_t n, const float* x, size_t stride, float32x
     max = vmaxq_f32(max, vmaxq_f32(vmaxq_f32(panel[0], panel[1]), vmaxq_f32(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline float32x4_t load_elements(size_t n, const float* x, size_t stride, float32x4_t* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
+}
+
+// Under a mask; the rows' maxima are those of the logits.
+static inline float32x4_t load_logits(size_t n, const float* x, size_t x_stride, const float* mask,
+                                      size_t mask_stride, float scale, float32x4_t* e) {
+  const float32x4_t vscale = vdupq_n_f32(scale);
+  const auto logits_from = [=](size_t j) {
+    return [=](auto load) {
+      const float32x4_t x0 = load(x + j, x_stride);
+      const float32x4_t b0 = load(mask + j, mask_stride);
+      return vfmaq_f32(
+          b0, vscale,
+          vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x0), vceqq_f32(b0, vdupq_n_f32(-INFINITY)))));
+    };
+  };
+  return load_columns(n, logits_from, e);
 }
 
 // The results of 4 rows: their terms times (hi, lo).
@@ -295,7 +319,8 @@ static inline void exponentials_4(size_t n, float32x4_t* e, float32x4_t lower, f
 // Returns how many groups of 4 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
 // elements, or of n where that is 0.
 template <size_t kLength>
-static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, float* y, size_t y_stride,
+static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
+                     size_t mask_stride, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -319,7 +344,12 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups) max = load(n, x + g * 4 * x_stride, x_stride, loaded);
+    if (g < groups && kLength == 0 && mask != nullptr) {
+      max = load_logits(n, x + g * 4 * x_stride, x_stride, mask + g * 4 * mask_stride, mask_stride, scale,
+                        loaded);
+    } else if (g < groups) {
+      max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 4 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -333,24 +363,30 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u16(size_t rows, size_t n, const float* x,
-                                                             size_t x_stride, float* y, size_t y_stride,
-                                                             size_t* done,
+                                                             size_t x_stride, const float* mask,
+                                                             size_t mask_stride, float scale, float* y,
+                                                             size_t y_stride, size_t* done,
                                                              const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[4];
   auto* run = run_16<0>;
-  if (n == 8) run = run_16<8>;
-  const size_t groups = run(rows / 4, n, x, x_stride, y, y_stride, exponential, maxima);
+  if (n == 8 && mask == nullptr) run = run_16<8>;
+  const size_t groups =
+      run(rows / 4, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
   *done = groups * 4;
   size_t rest = rows - *done < 4 ? rows - *done : 4;
   x += *done * x_stride;
   y += *done * y_stride;
-  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
+  if (mask != nullptr) mask += *done * mask_stride;
+  // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[256];
     memset(padded, 0, 4 * n * sizeof(float));
-    copy_rows(rest, n, x, x_stride, padded, n);
-    if (run(1, n, padded, n, padded, n, exponential, maxima) == 1) {
+    if (mask == nullptr) copy_rows(rest, n, x, x_stride, padded, n);
+    for (size_t r = 0; mask != nullptr && r < rest; r++) {
+      smx_f32_vaddmask_ukernel__neon_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n, scale);
+    }
+    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;

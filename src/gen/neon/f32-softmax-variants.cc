@@ -8,6 +8,11 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
@@ -4667,7 +4672,7 @@ template <bool kStreams>
 [[gnu::noinline]] static void finish_row(size_t n, size_t width, const float* terms, float* y, float32x4_t hi,
                                          float32x4_t lo, [[maybe_unused]] bool streams) {
   scale_row<false>(n, terms, y, hi, lo);
-  if (!(vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(1.0f))) != 0)) smx_fill_nan(n, y);
+  if (!(vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(1.0f))) != 0)) fill_nan(n, y);
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 
@@ -7188,7 +7193,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -7425,7 +7430,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -7662,7 +7667,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);
@@ -7899,7 +7904,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; has_nan && r < left_to_write; r++) {
         const float row = row_hi[r / 4 * 4 + (r % 4)];
         if (row == row) continue;
-        smx_fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
+        fill_nan(n + (r) * (size_t)growth, y + r * y_stride);
         if (n + (r) * (size_t)growth < width)
           fill_zero<false>(1, width - (n + (r) * (size_t)growth), y + r * y_stride + n + (r) * (size_t)growth,
                            0);

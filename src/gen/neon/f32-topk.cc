@@ -83,7 +83,8 @@ static inline void load_keys(size_t count, const float* x, size_t x_stride, size
   float32x4_t columns[SMX_TOPK];
   const size_t present = left < count ? left : count;
   for (size_t j = 0; j < present;)
-    j += neon_load_columns(x + j, x_stride, (ptrdiff_t)(left - j), columns + j);
+    j += neon_load_columns((ptrdiff_t)(left - j),
+                           [p = x + j, x_stride](auto load) { return load(p, x_stride); }, columns + j);
   for (size_t j = 0; j < present; j++) {
     float64x2_t keys[2];
     neon_to_keys(columns[j], smx_topk_rank(first + j), keys);

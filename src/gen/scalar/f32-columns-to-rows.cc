@@ -23,8 +23,9 @@ extern "C" void smx_f32_columns_to_rows_ukernel__scalar_u16(size_t n, size_t col
     }
     for (size_t c = 0; c < columns;) {
       f32x16 taken[8];
-      const size_t most =
-          scalar_load_columns(x + j * x_stride + c, x_stride, (ptrdiff_t)(columns - c), taken);
+      const size_t most = scalar_load_columns(
+          (ptrdiff_t)(columns - c),
+          [p = x + j * x_stride + c, x_stride](auto load) { return load(p, x_stride); }, taken);
       for (size_t v = 0; v < most && c < columns; v++, c++) scalar_store(y + c * y_stride + j, taken[v]);
     }
   }

@@ -179,13 +179,14 @@ static inline void sum_elements(size_t n, f32x16* e, f32x16* sum_hi, f32x16* sum
   sum_pairs(n > 32, e, sum_hi, sum_lo);
 }
 
-// The elements of 16 rows, and their maxima. Columns are taken 4 at a time and more, the last of them a second time rather than
-// fewer; fewer where there are not 4.
-static inline f32x16 load(size_t n, const float* x, size_t stride, f32x16* e) {
+// The columns of 16 rows, those from column j on by columns_from(j), and the rows' maxima. They are taken 4 at a time and more, the
+// last of them a second time rather than fewer; fewer where there are not 4.
+template <class Columns>
+static inline f32x16 load_columns(size_t n, const Columns& columns_from, f32x16* e) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t j = 0; j < n;) {
     j = j < last ? j : last;
-    j += scalar_load_columns(x + j, stride, (ptrdiff_t)(n - j), e + j);
+    j += scalar_load_columns((ptrdiff_t)(n - j), columns_from(j), e + j);
   }
   f32x16 max = e[0];
   for (size_t j = 1; j < n && n < 4; j++) max = scalar_max(max, e[j]);
@@ -194,6 +195,13 @@ static inline f32x16 load(size_t n, const float* x, size_t stride, f32x16* e) {
     max = scalar_max(max, scalar_max(scalar_max(panel[0], panel[1]), scalar_max(panel[2], panel[3])));
   }
   return max;
+}
+
+static inline f32x16 load_elements(size_t n, const float* x, size_t stride, f32x16* e) {
+  const auto elements_from = [=](size_t j) {
+    return [p = x + j, stride](auto load) { return load(p, stride); };
+  };
+  return load_columns(n, elements_from, e);
 }
 
 // The results of 16 rows: their elements times the scale, less (hi, lo).
@@ -415,7 +423,9 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -439,6 +449,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__scalar_u32(
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[1024];
@@ -486,7 +497,9 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
         groups = g - 1;
       }
     }
-    if (g < groups) max = load(n, x + g * 16 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
+    }
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -510,6 +523,7 @@ extern "C" void smx_f32_log_softmax_transposed_ukernel__scalar_u64(
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
   y += *done * y_stride;
+
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do.
   while (rest > 0) {
     float padded[1024];

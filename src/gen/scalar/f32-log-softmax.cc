@@ -8,6 +8,11 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   const f32x16 sum = scalar_add(a, b);
@@ -279,7 +284,7 @@ static void rows_one_by_one(size_t rows, size_t n, const float* x, size_t x_stri
       smx_f32_logarithms(1, &row_max, &largest, &hi, &lo, exponential->scale, &log_hi, &log_lo);
       subtract_rows<false>(0, 1, n, x, 0, y, 0, &log_hi, &log_lo, scalar_set1(exponential->scale));
     } else {
-      smx_fill_nan(n, y);
+      fill_nan(n, y);
     }
     x += x_stride;
     y += y_stride;

@@ -5,48 +5,12 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_qu8_vcvt_ukernel__scalar_u64(size_t n, const float* x, uint8_t* y,
+extern "C" void smx_f32_qu8_vcvt_ukernel__scalar_u16(size_t n, const float* x, uint8_t* y,
                                                      const struct smx_f32_quantizer* quantizer) {
   // y * inverse_scale, rounded to the nearest integer, plus the zero point, exactly; beyond 2^22 what is stored is the same.
   const f32x16 inverse_scale = scalar_set1(quantizer->inverse_scale);
   const f32x16 rounding = scalar_set1(12582912.0f);  // 1.5 * 2^23
   const f32x16 rounding_less_zero_point = scalar_set1(12582912.0f - quantizer->zero_point);
-  for (; n >= 64; n -= 64) {
-    {
-      f32x16 x0 = scalar_load(x + 0);
-
-      const f32x16 y0 = x0;
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 0, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load(x + 16);
-
-      const f32x16 y0 = x0;
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 16, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load(x + 32);
-
-      const f32x16 y0 = x0;
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 32, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load(x + 48);
-
-      const f32x16 y0 = x0;
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 48, 16, q0, 0.0f, 255.0f);
-    }
-    x += 64;
-    y += 64;
-  }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load(x + 0);
 

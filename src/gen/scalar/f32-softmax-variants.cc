@@ -7,6 +7,11 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
+// Not inlined, for rows that hold NaN are rare.
+[[gnu::noinline]] static void fill_nan(size_t n, float* y) {
+  smx_fill_nan(n, y);
+}
+
 // a + b = result + *error, exactly (Knuth's TwoSum).
 static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   const f32x16 sum = scalar_add(a, b);
@@ -178,7 +183,7 @@ static void fill_zero(size_t rows, size_t n, float* y, size_t y_stride) {
 [[gnu::noinline]] static void finish_row(size_t n, size_t width, const float* terms, float* y, f32x16 hi,
                                          f32x16 lo, [[maybe_unused]] bool streams) {
   scale_row<false>(n, terms, y, hi, lo);
-  if (!(scalar_all_within(hi, scalar_set1(1.0f)))) smx_fill_nan(n, y);
+  if (!(scalar_all_within(hi, scalar_set1(1.0f)))) fill_nan(n, y);
   if (n < width) fill_zero<false>(1, width - n, y + n, 0);
 }
 

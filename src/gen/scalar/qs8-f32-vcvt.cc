@@ -4,39 +4,7 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 
-extern "C" void smx_qs8_f32_vcvt_ukernel__scalar_u64(size_t n, const int8_t* x, float* y) {
-  for (; n >= 64; n -= 64) {
-    {
-      f32x16 x0 = scalar_load_bytes(x + 0);
-
-      const f32x16 y0 = x0;
-
-      scalar_store(y + 0, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 16);
-
-      const f32x16 y0 = x0;
-
-      scalar_store(y + 16, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 32);
-
-      const f32x16 y0 = x0;
-
-      scalar_store(y + 32, y0);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 48);
-
-      const f32x16 y0 = x0;
-
-      scalar_store(y + 48, y0);
-    }
-    x += 64;
-    y += 64;
-  }
+extern "C" void smx_qs8_f32_vcvt_ukernel__scalar_u16(size_t n, const int8_t* x, float* y) {
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load_bytes(x + 0);
 

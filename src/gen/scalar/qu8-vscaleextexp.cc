@@ -6,7 +6,7 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_qu8_vscaleextexp_ukernel__scalar_u64(size_t n, const uint8_t* x, uint8_t* y,
+extern "C" void smx_qu8_vscaleextexp_ukernel__scalar_u16(size_t n, const uint8_t* x, uint8_t* y,
                                                          const struct smx_f32_reciprocal* reciprocal,
                                                          const struct smx_f32_exponential* exponential,
                                                          const struct smx_f32_quantizer* quantizer) {
@@ -28,102 +28,6 @@ extern "C" void smx_qu8_vscaleextexp_ukernel__scalar_u64(size_t n, const uint8_t
   const f32x16 inverse_scale = scalar_set1(quantizer->inverse_scale);
   const f32x16 rounding = scalar_set1(12582912.0f);  // 1.5 * 2^23
   const f32x16 rounding_less_zero_point = scalar_set1(12582912.0f - quantizer->zero_point);
-  for (; n >= 64; n -= 64) {
-    {
-      f32x16 x0 = scalar_load_bytes(x + 0);
-      __builtin_prefetch(x + 512, 0, 2);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 y0 = scalar_scaled(e0, hi, lo);
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 0, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 16);
-      __builtin_prefetch(x + 528, 0, 2);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 y0 = scalar_scaled(e0, hi, lo);
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 16, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 32);
-      __builtin_prefetch(x + 544, 0, 2);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 y0 = scalar_scaled(e0, hi, lo);
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 32, 16, q0, 0.0f, 255.0f);
-    }
-    {
-      f32x16 x0 = scalar_load_bytes(x + 48);
-      __builtin_prefetch(x + 560, 0, 2);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const f32x16 clamped0 = scalar_max(lower, x0);
-      const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-      const f32x16 n0 = scalar_sub(biased0, bias);
-      const f32x16 index0 = (biased0);
-      f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-      t0 = scalar_fma(n0, minus_eighth_lo, t0);
-      f32x16 u0 = scalar_fma(t0, cube, square);
-      u0 = scalar_fma(u0, t0, linear);
-      u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-      const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-      const f32x16 e0 = scalar_fma(s0, u0, s0);
-      const f32x16 y0 = scalar_scaled(e0, hi, lo);
-
-      const f32x16 q0 = scalar_sub(scalar_fma(y0, inverse_scale, rounding), rounding_less_zero_point);
-      scalar_store_tail_bytes(y + 48, 16, q0, 0.0f, 255.0f);
-    }
-    x += 64;
-    y += 64;
-  }
   for (; n >= 16; n -= 16) {
     f32x16 x0 = scalar_load_bytes(x + 0);
     __builtin_prefetch(x + 512, 0, 2);
