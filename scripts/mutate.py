@@ -339,7 +339,7 @@ MUTATIONS = [
     Mutation("blocks of f32-raddstoreextexp all under the mask of the first", SUM, "mask += {{ A * B }};", "mask += 0 * {{ A * B }};", KERNELS, "*TakesLogits*"),
     Mutation("lone row of f32-softmax out of range computed", SEVERAL_ROWS, 'isa.set1("exponential->range")) }})) return false;', 'isa.set1("exponential->range")) }})) {}', ROWS),
     Mutation("lone row of f32-softmax without its mask", SEVERAL_ROWS, "const float* const x = mask != nullptr ? terms : input;", "const float* const x = input;", ROWS, "Masked*"),
-    Mutation("lone row of f32-softmax that holds NaN not filled", SEVERAL_ROWS, 'isa.set1("1.0f")) }})) fill_nan(n, y);', 'isa.set1("1.0f")) }})) {}', ROWS),
+    Mutation("lone row of f32-softmax that holds NaN not filled", SEVERAL_ROWS, 'isa.set1("1.0f")) }})) fill_nan(n, y);', 'isa.set1("1.0f")) }})) fill_nan(0, y);', ROWS),
     Mutation("NaN not spread over its row by a fallback's f32-log-softmax", SEVERAL_ROWS, "if (hi == hi) {", "if (hi == hi || n > 0) {", ROWS, "LogList/*"),
     Mutation("all blocks anchored as the last", SEVERAL_ROWS, "block_end < n ? anchors[begin / %d] : last_anchor", "block_end < n ? last_anchor : last_anchor + 0 * anchors[begin / %d]", ROWS, "*AnchorsOfTheirOwn*"),
     Mutation("blocks of the next row not looked at by themselves", SEVERAL_ROWS, "    block_max[begin / {{ B }}] = {{ isa.reduce_max(isa.max(", "    block_max[0] = {{ isa.reduce_max(isa.max(", ROWS, "*HasTheBitsOfOneRow*"),
