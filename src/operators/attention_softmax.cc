@@ -112,13 +112,31 @@ class Queries {
     if (batch_ < op_.attention.batch_size) BeginHead();
   }
 
-  // How many follow one another, this one included, each a stride behind the one before: those of a head, or, where heads have one
-  // each, those of a batch entry.
+  // How many follow one another, this one included, each a stride behind the one before: those of a head; of heads that follow one
+  // another, unless queries of one see other keys than those of the next; and of batch entries likewise. Slopes and sinks follow where
+  // heads have a query each.
   size_t Following(const smx_attention_strides& strides, size_t* stride) const {
     const smx_attention& attention = op_.attention;
-    const bool is_head = attention.queries > 1;
-    *stride = is_head ? strides.query : strides.head;
-    return is_head ? attention.queries - query_ : attention.heads - head_;
+    const bool has_heads = attention.slopes != nullptr || op_.has_sinks();
+    const bool begins_anew = attention.queries > 1 && (op_.restricts() || has_heads);
+    const bool has_batches =
+        attention.key_lengths != nullptr || attention.first_positions != nullptr || has_heads;
+    const struct {
+      size_t size, index, stride;
+      bool begins_anew;
+    } dimensions[] = {{attention.queries, query_, strides.query, false},
+                      {attention.heads, head_, strides.head, begins_anew},
+                      {attention.batch_size, batch_, strides.batch, begins_anew || has_batches}};
+    size_t following = 1, rows = 1;
+    *stride = 0;
+    for (const auto& dimension : dimensions) {
+      if (dimension.size == 1) continue;
+      if (rows == 1) *stride = dimension.stride;
+      if (dimension.begins_anew || dimension.stride != rows * *stride) break;
+      following += (dimension.size - 1 - dimension.index) * rows;
+      rows *= dimension.size;
+    }
+    return following;
   }
 
   // How many of the next `count`, which follow one another, see keys that begin `shift` behind those of the one before, and are
@@ -405,9 +423,11 @@ struct BlockOfQueries {
     queries.Read(&query);
     block.n = query.channels();
     if (block.n == 0 || block.n > SMX_GROUPED) return;
-    queries.Following(op.attention.mask_strides, &block.mask_stride);
-    queries.Following(op.attention.output_strides, &block.y_stride);
     following = queries.Following(op.attention.input_strides, &block.x_stride);
+    following = std::min(following, queries.Following(op.attention.output_strides, &block.y_stride));
+    if (op.options.mask_type != 0) {
+      following = std::min(following, queries.Following(op.attention.mask_strides, &block.mask_stride));
+    }
     y_stride = block.y_stride;
     block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
     block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
