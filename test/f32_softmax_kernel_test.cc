@@ -285,6 +285,29 @@ TEST_P(MaskedSoftmaxKernel, StopsBeforeARowWhoseLogitsAreOutOfRange) {
   }
 }
 
+using RowsAsLanesKernel = SoftmaxKernel;
+INSTANTIATE_TEST_SUITE_P(TransposedList, RowsAsLanesKernel,
+                         testing::ValuesIn(AvailableMicrokernels("f32_softmax_transposed")), TestName);
+
+// Behind the mask's last row lies a page that cannot be touched.
+TEST_P(RowsAsLanesKernel, BeginsAMaskAnew) {
+  for (const size_t n : {1, 3, 8, 17, 40}) {
+    for (const size_t mask_rows : {SMX_LANES, 3 * SMX_LANES}) {
+      const size_t rows = ManyRows(n) + SMX_LANES;
+      const std::vector<float> x = NormalRow(rows * n, 4.0f, n);
+      GuardedBuffer<float> mask(NormalRow(mask_rows * n, 4.0f, n + 1));
+      std::vector<float> repeated(rows * n), y(rows * n), expected(rows * n);
+      for (size_t i = 0; i < repeated.size(); i++) repeated[i] = mask.data()[i % mask.size()];
+      ASSERT_EQ(Run(rows, n, x.data(), n, expected.data(), n, {repeated.data(), n, 0.37f}), rows);
+      RowOptions options = {mask.data(), n, 0.37f};
+      options.mask_rows = mask_rows;
+      ASSERT_EQ(Run(rows, n, x.data(), n, y.data(), n, options), rows);
+      EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size()))
+          << "n = " << n << ", " << mask_rows << " rows";
+    }
+  }
+}
+
 using SeveralRowsKernel = SoftmaxKernel;
 INSTANTIATE_TEST_SUITE_P(List, SeveralRowsKernel, testing::ValuesIn(AvailableMicrokernels("f32_softmax")),
                          TestName);

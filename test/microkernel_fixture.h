@@ -56,8 +56,8 @@ inline float FromBits(uint32_t bits) {
   return f;
 }
 
-// Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; whether results bypass the caches; and how far zeros
-// follow them.
+// Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; whether results bypass the caches; how far zeros follow
+// them; and after how many rows the mask begins anew.
 struct RowOptions {
   const float* mask = nullptr;
   size_t mask_stride = 0;
@@ -65,6 +65,7 @@ struct RowOptions {
   bool streams = false;
   ptrdiff_t growth = 0;
   size_t width = 0;
+  size_t mask_rows = SIZE_MAX;
 };
 
 // Calls f32-raddstoreextexp.

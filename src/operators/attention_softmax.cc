@@ -139,6 +139,15 @@ class Queries {
     return following;
   }
 
+  // How many follow as heads do whose masks are one, this query being the first of its head; 0 where they do not.
+  size_t FollowingUnderOneMask() const {
+    const smx_attention& attention = op_.attention;
+    if (query_ != 0 || (attention.heads > 1 && attention.mask_strides.head != 0)) return 0;
+    const bool is_of_all = attention.batch_size == 1 || attention.mask_strides.batch == 0;
+    const size_t batches = is_of_all ? attention.batch_size - 1 - batch_ : 0;
+    return (attention.heads - head_ + batches * attention.heads) * attention.queries;
+  }
+
   // How many of the next `count`, which follow one another, see keys that begin `shift` behind those of the one before, and are
   // `growth` more than those; this one included.
   size_t Alike(size_t count, ptrdiff_t* shift, ptrdiff_t* growth) const {
@@ -290,6 +299,7 @@ struct Block {
   size_t next_stride;
   const float* mask;
   size_t mask_stride;
+  size_t mask_rows;  // after so many it begins anew
   float* y;
   size_t y_stride;
   size_t width;
@@ -376,8 +386,8 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   size_t done = 0;
   if (AreLanes(plan, block)) {
     kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.mask,
-                                   block.mask_stride, op.maker.scale, block.y, block.y_stride, &done,
-                                   exponential);
+                                   block.mask_stride, block.mask_rows, op.maker.scale, block.y,
+                                   block.y_stride, &done, exponential);
     for (size_t r = 0; block.n < block.width && r < done; r++) {
       memset(block.y + r * block.y_stride + block.n, 0, (block.width - block.n) * sizeof(float));
     }
@@ -387,6 +397,12 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
                         block.y_stride, block.width, streams, &done, exponential);
   }
   return done;
+}
+
+// Whether the kernel takes a mask of each head's queries again for the next head's: it may where rows are lanes.
+bool TakesRepeatingMask(const AttentionSoftmax& op, const smx_softmax_plan& plan) {
+  return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_alone() && !op.restricts() &&
+         op.options.mask_type == smx_datatype_f32 && op.attention.queries % SMX_LANES == 0;
 }
 
 // What a kernel has tried to compute of queries that follow one another, and how many there are before one that is out of range.
@@ -419,14 +435,21 @@ struct BlockOfQueries {
 
   bool begins_alike() const { return shift == 0; }
 
-  BlockOfQueries(const AttentionSoftmax& op, const Queries& queries, size_t end) {
+  BlockOfQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
+                 size_t end) {
     queries.Read(&query);
     block.n = query.channels();
     if (block.n == 0 || block.n > SMX_GROUPED) return;
     following = queries.Following(op.attention.input_strides, &block.x_stride);
     following = std::min(following, queries.Following(op.attention.output_strides, &block.y_stride));
+    block.mask_rows = SIZE_MAX;
     if (op.options.mask_type != 0) {
-      following = std::min(following, queries.Following(op.attention.mask_strides, &block.mask_stride));
+      size_t under_masks = queries.Following(op.attention.mask_strides, &block.mask_stride);
+      if (TakesRepeatingMask(op, plan) && queries.FollowingUnderOneMask() > under_masks) {
+        under_masks = queries.FollowingUnderOneMask();
+        block.mask_rows = op.attention.queries;
+      }
+      following = std::min(following, under_masks);
     }
     y_stride = block.y_stride;
     block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
@@ -507,7 +530,7 @@ void StoreResults(const AttentionSoftmax& op, const Block& block, size_t done, c
 
 Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
                   size_t end) {
-  BlockOfQueries of(op, queries, end);
+  BlockOfQueries of(op, plan, queries, end);
   Block& block = of.block;
   if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;

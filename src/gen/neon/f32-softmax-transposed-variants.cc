@@ -647,7 +647,7 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
 // elements, or of n where that is 0.
 template <size_t kLength>
 static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
-                     size_t mask_stride, float scale, float* y, size_t y_stride,
+                     size_t mask_stride, size_t mask_rows, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -655,6 +655,7 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
   float32x4_t memory[4][80];
   float32x4_t *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
   float32x4_t max = vdupq_n_f32(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  size_t mask_row = 0;
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) sum_elements(n, summed, &next_hi, &next_lo);
@@ -672,8 +673,9 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
     if (g < groups && kLength == 0 && mask != nullptr) {
-      max = load_logits(n, x + g * 4 * x_stride, x_stride, mask + g * 4 * mask_stride, mask_stride, scale,
+      max = load_logits(n, x + g * 4 * x_stride, x_stride, mask + mask_row * mask_stride, mask_stride, scale,
                         loaded);
+      mask_row = mask_row + 4 < mask_rows ? mask_row + 4 : 0;
     } else if (g < groups) {
       max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
     }
@@ -691,20 +693,21 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t n, const float* x,
                                                              size_t x_stride, const float* mask,
-                                                             size_t mask_stride, float scale, float* y,
-                                                             size_t y_stride, size_t* done,
+                                                             size_t mask_stride, size_t mask_rows,
+                                                             float scale, float* y, size_t y_stride,
+                                                             size_t* done,
                                                              const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[4];
   auto* run = run_32<0>;
   if (n == 8 && mask == nullptr) run = run_32<8>;
   const size_t groups =
-      run(rows / 4, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
+      run(rows / 4, n, x, x_stride, mask, mask_stride, mask_rows, scale, y, y_stride, exponential, maxima);
   *done = groups * 4;
   size_t rest = rows - *done < 4 ? rows - *done : 4;
   x += *done * x_stride;
   y += *done * y_stride;
-  if (mask != nullptr) mask += *done * mask_stride;
+  if (mask != nullptr) mask += *done % mask_rows * mask_stride;
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[256];
@@ -713,7 +716,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t
     for (size_t r = 0; mask != nullptr && r < rest; r++) {
       smx_f32_vaddmask_ukernel__neon_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n, scale);
     }
-    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
+    if (run(1, n, padded, n, nullptr, 0, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;
@@ -726,7 +729,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u32(size_t rows, size_t
 // elements, or of n where that is 0.
 template <size_t kLength>
 static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
-                     size_t mask_stride, float scale, float* y, size_t y_stride,
+                     size_t mask_stride, size_t mask_rows, float scale, float* y, size_t y_stride,
                      const struct smx_f32_exponential* exponential, float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
@@ -734,6 +737,7 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
   float32x4_t memory[4][80];
   float32x4_t *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
   float32x4_t max = vdupq_n_f32(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
+  size_t mask_row = 0;
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) sum_elements(n, summed, &next_hi, &next_lo);
@@ -751,8 +755,9 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
     if (g < groups && kLength == 0 && mask != nullptr) {
-      max = load_logits(n, x + g * 4 * x_stride, x_stride, mask + g * 4 * mask_stride, mask_stride, scale,
+      max = load_logits(n, x + g * 4 * x_stride, x_stride, mask + mask_row * mask_stride, mask_stride, scale,
                         loaded);
+      mask_row = mask_row + 4 < mask_rows ? mask_row + 4 : 0;
     } else if (g < groups) {
       max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
     }
@@ -770,20 +775,21 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
 
 extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t n, const float* x,
                                                              size_t x_stride, const float* mask,
-                                                             size_t mask_stride, float scale, float* y,
-                                                             size_t y_stride, size_t* done,
+                                                             size_t mask_stride, size_t mask_rows,
+                                                             float scale, float* y, size_t y_stride,
+                                                             size_t* done,
                                                              const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   float maxima[4];
   auto* run = run_64<0>;
   if (n == 8 && mask == nullptr) run = run_64<8>;
   const size_t groups =
-      run(rows / 4, n, x, x_stride, mask, mask_stride, scale, y, y_stride, exponential, maxima);
+      run(rows / 4, n, x, x_stride, mask, mask_stride, mask_rows, scale, y, y_stride, exponential, maxima);
   *done = groups * 4;
   size_t rest = rows - *done < 4 ? rows - *done : 4;
   x += *done * x_stride;
   y += *done * y_stride;
-  if (mask != nullptr) mask += *done * mask_stride;
+  if (mask != nullptr) mask += *done % mask_rows * mask_stride;
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[256];
@@ -792,7 +798,7 @@ extern "C" void smx_f32_softmax_transposed_ukernel__neon_u64(size_t rows, size_t
     for (size_t r = 0; mask != nullptr && r < rest; r++) {
       smx_f32_vaddmask_ukernel__neon_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n, scale);
     }
-    if (run(1, n, padded, n, nullptr, 0, 0.0f, padded, n, exponential, maxima) == 1) {
+    if (run(1, n, padded, n, nullptr, 0, 0, 0.0f, padded, n, exponential, maxima) == 1) {
       copy_rows(rest, n, padded, n, y, y_stride);
       *done += rest;
       return;
