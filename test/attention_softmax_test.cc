@@ -188,6 +188,34 @@ TEST_P(AttentionRows, UnderAMaskAreTakenInPlaceWithAnyStrides) {
   }
 }
 
+// Heads and batch entries that follow one another without a gap, and what differs from one to the next.
+TEST_P(AttentionRows, OfHeadsAndBatchEntriesThatFollowOneAnother) {
+  for (uint64_t seed = 0; seed < (RunsSparseTests() ? 40u : 200u); seed++) {
+    SplitMix64 random(seed);
+    const size_t batch = 1 + random.Below(3), heads = 1 + random.Below(3);
+    const size_t queries = OneOf<size_t>(&random, {1, 5, 16, 48}), keys = OneOf<size_t>(&random, {7, 33, 60});
+    Problem p = ProblemOf(batch, heads, queries, keys);
+    p.seed = seed;
+    p.input_strides = p.output_strides = p.mask_strides = {heads * queries * keys, queries * keys, keys, 1};
+    p.options.mask_type =
+        OneOf(&random, {smx_datatype{}, smx_datatype_f32, smx_datatype_f32, smx_datatype_bool});
+    if (random.Below(2) == 0) p.mask_strides.head = 0;
+    if (random.Below(2) == 0) p.mask_strides.batch = 0;
+    if (random.Below(4) == 0) p.mask_strides.query = 0;
+    if (random.Below(4) == 0) p.flags = SMX_FLAG_CAUSAL;
+    if (random.Below(4) == 0) p.slopes = std::vector<float>{0.5f, 0.25f, 0.125f};
+    if (random.Below(4) == 0) p.sinks = std::vector<float>{0.5f, -1.0f, 2.0f};
+    if (random.Below(4) == 0) p.key_lengths = {keys, keys / 2, 3};
+    if (random.Below(4) == 0) p.first_positions = {1, 4, -1};
+    p.slopes.resize(std::min(p.slopes.size(), heads));
+    p.sinks.resize(std::min(p.sinks.size(), heads));
+    p.key_lengths.resize(std::min(p.key_lengths.size(), batch));
+    p.first_positions.resize(std::min(p.first_positions.size(), batch));
+    ExpectExpected(p, GetParam());
+    if (HasFatalFailure()) return;
+  }
+}
+
 // Queries of more than a block of keys, each of which sees more, fewer or others than the one before, up to and beyond the next block.
 TEST_P(AttentionRows, ThatGrowShrinkAndMoveOverSeveralBlocks) {
   for (const size_t block : {1, 2, 3}) {
