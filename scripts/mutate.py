@@ -373,7 +373,7 @@ MUTATIONS = [
     Mutation("rows that do not fill the lanes under the mask of those that do", TRANSPOSED, "if (mask != nullptr) mask += *done % mask_rows * mask_stride;", "", ROWS, "MaskedTransposedList/*"),
     Mutation("rows of a length of their own without a mask", TRANSPOSED, "if (n == {{ length }} && mask == nullptr)", "if (n == {{ length }})", ROWS, "MaskedTransposedList/*"),
     Mutation("NaN that a mask hides seen by rows as lanes", TRANSPOSED, "addmask.logit(0)", "addmask.unseen_logit(0)", ROWS, "MaskedTransposedList/*"),
-    Mutation("mask of rows as lanes that does not begin anew", TRANSPOSED, "mask_row + {{ W }} < mask_rows ? mask_row + {{ W }} : 0", "mask_row + {{ W }}", ROWS, "*BeginsAMaskAnew*"),
+    Mutation("mask of rows as lanes that does not begin anew", TRANSPOSED, "mask_row + {{ W }} < mask_rows", "mask_row + {{ W }} <= mask_rows", ROWS, "*BeginsAMaskAnew*"),
     Mutation("rows that do not fill the lanes beyond a mask's end", TRANSPOSED, "*done % mask_rows * mask_stride", "*done * mask_stride", ROWS, "*BeginsAMaskAnew*"),
     Mutation("heads that see other keys as one block", ATTENTION, "(op_.restricts() || has_heads)", "has_heads", ATTENTION_TEST, "*FollowOneAnother*"),
     Mutation("heads of other slopes and sinks as one block", ATTENTION, "(op_.restricts() || has_heads)", "op_.restricts()", ATTENTION_TEST, "*FollowOneAnother*"),
