@@ -203,11 +203,12 @@ TEST_P(AttentionRows, OfHeadsAndBatchEntriesThatFollowOneAnother) {
     p.mask_strides.head = OneOf<size_t>(&random, {0, 0, queries * keys, queries * keys + 5});
     p.mask_strides.batch = OneOf<size_t>(&random, {0, 0, heads * queries * keys, 3});
     if (random.Below(4) == 0) p.mask_strides.query = 0;
-    if (random.Below(2) == 0) p.flags = SMX_FLAG_CAUSAL;
-    if (random.Below(4) == 0) p.slopes = std::vector<float>{0.5f, 0.25f, 0.125f};
-    if (random.Below(4) == 0) p.sinks = std::vector<float>{0.5f, -1.0f, 2.0f};
-    if (random.Below(4) == 0) p.key_lengths = {keys, keys / 2, 3};
-    if (random.Below(2) == 0) p.first_positions = {1, 4, -1};
+    const uint32_t difference = random.Below(8);
+    if (difference < 3) p.flags = SMX_FLAG_CAUSAL;
+    if (difference == 2) p.first_positions = {1, 4, -1};
+    if (difference == 3) p.slopes = {0.5f, 0.25f, 0.125f};
+    if (difference == 4) p.sinks = {0.5f, -1.0f, 2.0f};
+    if (difference == 5) p.key_lengths = {keys, keys / 2, 3};
     p.slopes.resize(std::min(p.slopes.size(), heads));
     p.sinks.resize(std::min(p.sinks.size(), heads));
     p.key_lengths.resize(std::min(p.key_lengths.size(), batch));
