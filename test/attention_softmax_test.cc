@@ -218,6 +218,27 @@ TEST_P(AttentionRows, OfHeadsAndBatchEntriesThatFollowOneAnother) {
   }
 }
 
+// Masks that heads and batch entries share, or have each of their own.
+TEST_P(AttentionRows, UnderMasksThatAreShared) {
+  for (const size_t batch : {1, 2}) {
+    for (const size_t heads : {1, 3}) {
+      for (const size_t queries : {16, 20, 48}) {
+        const size_t keys = queries == 48 ? 33 : 7;
+        Problem p = ProblemOf(batch, heads, queries, keys);
+        p.options.mask_type = smx_datatype_f32;
+        p.input_strides = p.output_strides = {heads * queries * keys, queries * keys, keys, 1};
+        for (const size_t head : {size_t{0}, queries * keys, queries * keys + 5}) {
+          for (const size_t entry : {size_t{0}, heads * queries * keys, size_t{3}}) {
+            p.mask_strides = {entry, head, keys, 1};
+            ExpectExpected(p, GetParam());
+            if (HasFatalFailure()) return;
+          }
+        }
+      }
+    }
+  }
+}
+
 // Queries of more than a block of keys, each of which sees more, fewer or others than the one before, up to and beyond the next block.
 TEST_P(AttentionRows, ThatGrowShrinkAndMoveOverSeveralBlocks) {
   for (const size_t block : {1, 2, 3}) {
