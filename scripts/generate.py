@@ -244,13 +244,14 @@ def render_all():
     isas = load_isas()
     kernels = listing["KERNELS"]
     sources = [source for isa in isas for kernel in kernels for source in sources_of(kernel, isa)]
+    functions = {isa.name: {kernel.name: variants_of(kernel, isa)[0].function for kernel in kernels} for isa in isas}
     texts = {}
     for source in sources:
         kernel, isa = source.kernel, source.isa
         template = f"{kernel.base}.cc.j2"
         memory = dict(input=Memory(isa, kernel.input), output=Memory(isa, kernel.output))
-        functions = {other.name: variants_of(other, isa)[0].function for other in kernels}
-        body = env.get_template(template).render(isa=isa, kernel=kernel, variants=source.variants, functions=functions, **memory)
+        context = dict(isa=isa, kernel=kernel, variants=source.variants, functions=functions[isa.name])
+        body = env.get_template(template).render(**context, **memory)
         texts[source.path] = HEADER.format(source=f"src/kernels/{template} and src/isa/{isa.name}.py", body=body.strip())
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process
         formatted = pool.map(clang_format, texts.values(), texts)

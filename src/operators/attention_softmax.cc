@@ -445,8 +445,9 @@ struct BlockOfQueries {
     block.mask_rows = SIZE_MAX;
     if (op.options.mask_type != 0) {
       size_t under_masks = queries.Following(op.attention.mask_strides, &block.mask_stride);
-      if (TakesRepeatingMask(op, plan) && queries.FollowingUnderOneMask() > under_masks) {
-        under_masks = queries.FollowingUnderOneMask();
+      const size_t under_one = TakesRepeatingMask(op, plan) ? queries.FollowingUnderOneMask() : 0;
+      if (under_one > under_masks) {
+        under_masks = under_one;
         block.mask_rows = op.attention.queries;
       }
       following = std::min(following, under_masks);
