@@ -291,7 +291,7 @@ RowsPass f32_softmax_transposed(smx_f32_softmax_transposed_ukernel_fn* ukernel) 
           {3, 8, 10, 16, 24, 33, 40},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, x, n, nullptr, 0, 0, 1.0f, y, n, &done, &smx_bench::kExp);
+            ukernel(rows, n, 0, SIZE_MAX, x, n, nullptr, 0, 0, 1.0f, y, n, &done, &smx_bench::kExp);
           }};
 }
 

@@ -147,7 +147,7 @@ TEST_P(AttentionRows, OfManyTilesAreRightOverThreads) {
 // Hostile rows: NaN, infinities, and those whose maximum is out of the kernels' range.
 TEST_P(AttentionRows, OfEveryFamilyAreRight) {
   for (const RowFamily& family : AllRows()) {
-    for (const size_t keys : {3, 40, 300, 1500}) {
+    for (const size_t keys : {3, 5, 40, 300, 1500}) {
       Problem p = ProblemOf(1, 2, 5, keys);
       p.family = family.name;
       p.options.mask_type = smx_datatype_f32;
@@ -235,6 +235,37 @@ TEST_P(AttentionRows, UnderMasksThatAreShared) {
             ExpectExpected(p, GetParam(), 0, 20 * keys);  // tasks that begin at any query
             if (HasFatalFailure()) return;
           }
+        }
+      }
+    }
+  }
+}
+
+// Causal queries of few keys, of heads and batch entries that follow one another: each begins anew.
+TEST_P(AttentionRows, ThatGrowAnewWithEveryHead) {
+  const struct { size_t queries, keys; } sizes[] = {{5, 5}, {16, 16}, {4, 20}, {32, 32}, {30, 40}};
+  for (const auto& size : sizes) {
+    const size_t elements = size.queries * size.keys;
+    for (const size_t heads : {1, 3}) {
+      for (const smx_datatype mask :
+           {smx_datatype{}, smx_datatype_f32, smx_datatype_bf16, smx_datatype_bool}) {
+        for (const size_t mask_head : {size_t{0}, elements}) {
+          Problem p = ProblemOf(2, heads, size.queries, size.keys);
+          p.flags = SMX_FLAG_CAUSAL;
+          p.scale = 0.37f;
+          p.input_strides = p.output_strides = {heads * elements, elements, size.keys, 1};
+          p.options.mask_type = mask;
+          p.mask_strides = {0, mask_head, size.keys, 1};
+          p.in_place = mask == smx_datatype_bf16;
+          const size_t task_elements = 7 * size.keys;  // tasks that begin at any query
+          ExpectExpected(p, GetParam(), 0, task_elements);
+          p.options.softcap = 5.0f;
+          ExpectExpected(p, GetParam(), 0, task_elements);
+          p.options.output_type = p.in_place ? smx_datatype_f32 : smx_datatype_bf16;
+          p.family = "one_nan";
+          p.key_lengths = {size.keys - 1, size.keys};
+          ExpectExpected(p, GetParam(), 0, task_elements);
+          if (HasFatalFailure()) return;
         }
       }
     }

@@ -308,6 +308,94 @@ TEST_P(RowsAsLanesKernel, BeginsAMaskAnew) {
   }
 }
 
+// Rows of a triangle's elements, and of the next one's, up to `rows`; beyond them there is what is not to be touched.
+struct Triangles {
+  size_t shortest;
+  size_t growth;
+  size_t growing_rows;
+  size_t rows;
+
+  size_t Length(size_t r) const { return shortest + r % growing_rows * growth; }
+  size_t Longest() const { return Length(std::min(rows, growing_rows) - 1); }
+};
+
+std::vector<Triangles> TrianglesOfLanes(size_t many_rows) {
+  std::vector<Triangles> triangles;
+  for (const size_t shortest : {1, 4, 16, 29}) {
+    for (const size_t growth : {1, 3}) {
+      const size_t most = (2 * SMX_LANES - shortest) / growth + 1;
+      for (const size_t growing_rows : {size_t{1}, most / 2 + 1, most}) {
+        triangles.push_back({shortest, growth, growing_rows, many_rows});
+      }
+      triangles.push_back({shortest, growth, SIZE_MAX, most});
+    }
+  }
+  return triangles;
+}
+
+TEST_P(RowsAsLanesKernel, TakesRowsThatGrowAndBeginAnew) {
+  for (const Triangles& of : TrianglesOfLanes(ManyRows(1))) {
+    const size_t longest = of.Longest(), stride = longest + 2, y_stride = longest + 3;
+    // None, one for all, one for every row, and one that begins anew with the lengths or without them.
+    const struct {
+      size_t stride, rows;
+    } masks[] = {{0, 0}, {0, SIZE_MAX}, {stride, SIZE_MAX}, {stride, SMX_LANES}};
+    for (const auto& mask : masks) {
+      const std::vector<float> every = NormalRow(of.rows * stride, 2.0f, longest);
+      GuardedBuffer<float> x((of.rows - 1) * stride + of.Length(of.rows - 1)), biases(every);
+      GuardedBuffer<float> y((of.rows - 1) * y_stride + longest);
+      std::fill_n(x.data(), x.size(), NAN);
+      if (mask.stride > 0 && mask.rows == SIZE_MAX) std::fill_n(biases.data(), biases.size(), NAN);
+      std::fill_n(y.data(), y.size(), kUntouched);
+      std::vector<float> expected(y.begin(), y.end());
+      for (size_t r = 0; r < of.rows; r++) {
+        const size_t length = of.Length(r);
+        std::vector<float> row = NormalRow(length, 4.0f, r);
+        std::copy(row.begin(), row.end(), x.data() + r * stride);
+        for (size_t i = 0; mask.rows > 0 && i < length; i++) {
+          const size_t at = r % mask.rows * mask.stride + i;
+          biases[at] = every[at];
+          row[i] = std::fma(0.37f, row[i], every[at]);
+        }
+        row = OneRow(false, row);
+        std::copy(row.begin(), row.end(), expected.data() + r * y_stride);
+        std::fill_n(expected.data() + r * y_stride + length, longest - length, 0.0f);
+      }
+      RowOptions options = {mask.rows > 0 ? biases.data() : nullptr, mask.stride, 0.37f};
+      options.growth = static_cast<ptrdiff_t>(of.growth);
+      options.growing_rows = of.growing_rows;
+      if (mask.rows > 0) options.mask_rows = mask.rows;
+      ASSERT_EQ(Run(of.rows, of.shortest, x.data(), stride, y.data(), y_stride, options), of.rows);
+      EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size()))
+          << "n = " << of.shortest << ", growth " << of.growth << " for " << of.growing_rows
+          << " rows, masks " << mask.stride << " apart";
+    }
+  }
+}
+
+TEST_P(RowsAsLanesKernel, StopsBeforeAGrowingRowOutOfRangeAndFillsOneThatHoldsNan) {
+  constexpr size_t kShortest = 3, kGrowingRows = 9, kLongest = 11;
+  const size_t rows = ManyRows(1) + SMX_LANES;
+  for (const float wrong : {INFINITY, static_cast<float>(NAN)}) {
+    for (size_t bad = 0; bad < rows; bad++) {
+      std::vector<float> x(rows * kLongest, 1.0f), y(x.size(), kUntouched);
+      x[bad * kLongest] = wrong;
+      RowOptions options;
+      options.growth = 1;
+      options.growing_rows = kGrowingRows;
+      const size_t done = Run(rows, kShortest, x.data(), kLongest, y.data(), kLongest, options);
+      // A kernel may leave the row that holds NaN to the caller, or do it.
+      ASSERT_TRUE(done == bad || (done == rows && std::isnan(wrong))) << done;
+      for (size_t i = 0; i < y.size(); i++) {
+        const size_t r = i / kLongest, length = kShortest + r % kGrowingRows;
+        const float seen = r == bad ? wrong : 1.0f / static_cast<float>(length);
+        const float result = i % kLongest < length ? seen : 0.0f;
+        ASSERT_TRUE(SameBits(&y[i], r < done ? &result : &kUntouched, 1)) << "row " << r << " of " << bad;
+      }
+    }
+  }
+}
+
 using SeveralRowsKernel = SoftmaxKernel;
 INSTANTIATE_TEST_SUITE_P(List, SeveralRowsKernel, testing::ValuesIn(AvailableMicrokernels("f32_softmax")),
                          TestName);

@@ -67,9 +67,9 @@ size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x,
     kernel.As<smx_f32_log_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, options.streams, &done,
                                                 &kExp);
   } else if (name == "f32_softmax_transposed") {
-    kernel.As<smx_f32_softmax_transposed_ukernel_fn>()(rows, n, x, x_stride, options.mask,
-                                                       options.mask_stride, options.mask_rows, options.scale,
-                                                       y, y_stride, &done, &kExp);
+    kernel.As<smx_f32_softmax_transposed_ukernel_fn>()(
+        rows, n, options.growth, options.growing_rows, x, x_stride, options.mask, options.mask_stride,
+        options.mask_rows, options.scale, y, y_stride, &done, &kExp);
   } else {
     kernel.As<smx_f32_log_softmax_transposed_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, &done, &kExp);
   }

@@ -760,9 +760,10 @@ typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, ptrdiff_t growth,
                                         const float* mask, size_t mask_stride, float scale, float* y,
                                         size_t y_stride, size_t width, bool streams, size_t* done,
                                         const struct smx_f32_exponential* exponential);
-typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride,
-                                                   const float* mask, size_t mask_stride, size_t mask_rows,
-                                                   float scale, float* y, size_t y_stride, size_t* done,
+typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, size_t growth, size_t growing_rows,
+                                                   const float* x, size_t x_stride, const float* mask,
+                                                   size_t mask_stride, size_t mask_rows, float scale,
+                                                   float* y, size_t y_stride, size_t* done,
                                                    const struct smx_f32_exponential* exponential);
 typedef void smx_f32_log_softmax_ukernel_fn(size_t rows, size_t n, const float* x, size_t x_stride, float* y,
                                             size_t y_stride, bool streams, size_t* done,

@@ -257,6 +257,17 @@ struct smx_f32_column_logarithms {
   const float* lo;
 };
 
+// Of rows of which each has `growth` elements more than the one before, and the first one as many again after `period` of them.
+struct smx_row_lengths {
+  size_t first;
+  size_t growth;
+  size_t period;
+};
+
+static inline size_t smx_length_of(const struct smx_row_lengths* lengths, size_t row) {
+  return lengths->first + row % lengths->period * lengths->growth;
+}
+
 // How many rows there are before the first whose maximum is out of range.
 static inline size_t smx_rows_within_range(size_t rows, const float* maxima,
                                            const struct smx_f32_exponential* exponential) {

@@ -88,9 +88,10 @@ KERNELS = [
     # r of `next` is asked for, or, where that is NULL, one that follows.
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
     Kernel("softmax", GROWING_ROWS_READ + MASK + WIDE_ROWS, ROWS),
-    # The same of rows of at most 4 * LANES elements, each a lane: of one length. A mask begins anew after mask_rows rows, a multiple of
-    # LANES, unless there are no more.
-    Kernel("softmax-transposed", ROWS_READ + MASK.replace("float scale", "size_t mask_rows, float scale") + ROWS_WRITTEN, SHORT_ROWS),
+    # The same of rows of at most 4 * LANES elements, each a lane. Where they grow, they do so for growing_rows rows, and then begin anew;
+    # the longest has at most 2 * LANES elements, and all have as many results. A mask begins anew after mask_rows rows, a multiple of LANES,
+    # unless there are no more.
+    Kernel("softmax-transposed", ROWS_READ.replace("size_t n, ", "size_t n, size_t growth, size_t growing_rows, ") + MASK.replace("float scale", "size_t mask_rows, float scale") + ROWS_WRITTEN, SHORT_ROWS),
     # The same two of log-softmax, of at most BLOCK elements.
     Kernel("log-softmax", ROWS_READ + STREAMED_ROWS, LOG_ROWS),
     Kernel("log-softmax-transposed", ROWS_READ + ROWS_WRITTEN, SHORT_ROWS),

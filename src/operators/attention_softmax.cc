@@ -113,12 +113,11 @@ class Queries {
   }
 
   // How many follow one another, this one included, each a stride behind the one before: those of a head; of heads that follow one
-  // another, unless queries of one see other keys than those of the next; and of batch entries likewise. Slopes and sinks follow where
-  // heads have a query each.
+  // another; and of batch entries likewise, if their keys are alike. Slopes and sinks follow where heads have a query each.
   size_t Following(const smx_attention_strides& strides, size_t* stride) const {
     const smx_attention& attention = op_.attention;
     const bool has_heads = attention.slopes != nullptr || op_.has_sinks();
-    const bool begins_anew = attention.queries > 1 && (op_.restricts() || has_heads);
+    const bool begins_anew = attention.queries > 1 && has_heads;
     const bool has_batches =
         attention.key_lengths != nullptr || attention.first_positions != nullptr || has_heads;
     const struct {
@@ -149,10 +148,12 @@ class Queries {
   }
 
   // How many of the next `count`, which follow one another, see keys that begin `shift` behind those of the one before, and are
-  // `growth` more than those; this one included.
+  // `growth` more than those; this one included. Of one head, where that is not none.
   size_t Alike(size_t count, ptrdiff_t* shift, ptrdiff_t* growth) const {
     *shift = *growth = 0;
-    if (!op_.restricts() || op_.attention.queries == 1 || count < 2) return count;
+    if (!op_.restricts() || op_.attention.queries == 1) return count;
+    count = std::min(count, op_.attention.queries - query_);
+    if (count < 2) return count;
     Keys last = KeysOf(1);
     *shift = static_cast<ptrdiff_t>(last.begin - KeysOf(0).begin);
     *growth = static_cast<ptrdiff_t>(last.count() - KeysOf(0).count());
@@ -293,6 +294,7 @@ struct Block {
   size_t rows;
   size_t n;
   ptrdiff_t growth;
+  size_t growing_rows;  // after so many lengths begin anew
   const float* x;
   size_t x_stride;
   const float* next;
@@ -304,8 +306,9 @@ struct Block {
   size_t y_stride;
   size_t width;
 
-  size_t RowLength(size_t r) const { return n + r * static_cast<size_t>(growth); }
-  size_t LongestRow() const { return std::max(n, RowLength(rows - 1)); }
+  size_t RowLength(size_t r) const { return n + r % growing_rows * static_cast<size_t>(growth); }
+  size_t LongestOf(size_t some) const { return std::max(n, RowLength(std::min(some, growing_rows) - 1)); }
+  size_t LongestRow() const { return LongestOf(rows); }
 };
 
 // What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
@@ -315,7 +318,7 @@ constexpr size_t kMadeElements = 4096;
 size_t RowsThatFit(const Block& block) {
   if (block.growth <= 0) return std::min(block.rows, kMadeElements / block.n);
   size_t rows = 1;
-  while (rows < block.rows && (rows + 1) * block.RowLength(rows) <= kMadeElements) rows++;
+  while (rows < block.rows && (rows + 1) * block.LongestOf(rows + 1) <= kMadeElements) rows++;
   return rows;
 }
 
@@ -374,9 +377,10 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Bloc
   }
 }
 
-// That of rows as lanes takes rows of one length.
+// That of rows as lanes takes rows that do not shrink, and short ones that grow.
 bool AreLanes(const smx_softmax_plan& plan, const Block& block) {
-  return plan.algorithm == smx_algorithm_rows_as_lanes && block.growth == 0;
+  return plan.algorithm == smx_algorithm_rows_as_lanes &&
+         (block.growth == 0 || (block.growth > 0 && block.LongestRow() <= 2 * SMX_LANES));
 }
 
 // By the kernel on several rows that the plan asks for. Returns how many rows there are before one that is out of range.
@@ -385,11 +389,12 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   const smx_f32_exponential* exponential = &op.rows.scale.exponential;
   size_t done = 0;
   if (AreLanes(plan, block)) {
-    kernels.f32_softmax_transposed(block.rows, block.n, block.x, block.x_stride, block.mask,
-                                   block.mask_stride, block.mask_rows, op.maker.scale, block.y,
-                                   block.y_stride, &done, exponential);
-    for (size_t r = 0; block.n < block.width && r < done; r++) {
-      memset(block.y + r * block.y_stride + block.n, 0, (block.width - block.n) * sizeof(float));
+    kernels.f32_softmax_transposed(block.rows, block.n, static_cast<size_t>(block.growth), block.growing_rows,
+                                   block.x, block.x_stride, block.mask, block.mask_stride, block.mask_rows,
+                                   op.maker.scale, block.y, block.y_stride, &done, exponential);
+    const size_t longest = block.LongestRow();
+    for (size_t r = 0; longest < block.width && r < done; r++) {
+      memset(block.y + r * block.y_stride + longest, 0, (block.width - longest) * sizeof(float));
     }
   } else {
     kernels.f32_softmax(block.rows, block.n, block.growth, block.x, block.x_stride, block.next,
@@ -401,7 +406,7 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
 
 // Whether the kernel takes a mask of each head's queries again for the next head's: it may where rows are lanes.
 bool TakesRepeatingMask(const AttentionSoftmax& op, const smx_softmax_plan& plan) {
-  return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_alone() && !op.restricts() &&
+  return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_alone() &&
          op.options.mask_type == smx_datatype_f32 && op.attention.queries % SMX_LANES == 0;
 }
 
@@ -453,7 +458,13 @@ struct BlockOfQueries {
       following = std::min(following, under_masks);
     }
     y_stride = block.y_stride;
-    block.rows = queries.Alike(std::min(following, end - queries.index()), &shift, &block.growth);
+    const size_t count = std::min(following, end - queries.index());
+    block.rows = queries.Alike(count, &shift, &block.growth);
+    block.growing_rows = SIZE_MAX;
+    if (block.rows == op.attention.queries && block.growth > 0 && AreLanes(plan, block)) {
+      block.growing_rows = block.rows;
+      block.rows = count;
+    }
     block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
     // A lone row's strides may be any numbers, and kernels ask for what follows.
     for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
@@ -485,7 +496,7 @@ void FillUnseen(const AttentionSoftmax& op, BlockOfQueries* of, size_t done) {
     }
     query.y += of->y_stride * op.rows.types->output_bytes;
     query.keys.begin += static_cast<size_t>(of->shift);
-    query.keys.end += static_cast<size_t>(of->shift + of->block.growth);
+    query.keys.end = query.keys.begin + of->block.RowLength(r + 1) - op.has_sinks();
   }
 }
 
@@ -502,7 +513,7 @@ void MakeLogits(const AttentionSoftmax& op, const BlockOfQueries& of, MadeRows* 
     smx_make_attention_logits(&row.base, 0, row.keys + op.has_sinks(), made->elements + r * made->stride);
     row.x += block->x_stride * op.maker.input->input_bytes;
     if (row.mask != nullptr) row.mask += block->mask_stride * op.maker.mask_bytes;
-    row.keys += static_cast<size_t>(block->growth);
+    row.keys = block->RowLength(r + 1) - op.has_sinks();
     row.distance += of.shift - !are_heads;
     if (are_heads && row.slope != nullptr) row.slope++;
     if (are_heads && row.sink != nullptr) row.sink++;

@@ -71,8 +71,8 @@ void RunKernel(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, co
     if (is_log) {
       kernels.f32_log_softmax_transposed(rows, op.channels, x, x_stride, y, y_stride, done, exponential);
     } else {
-      kernels.f32_softmax_transposed(rows, op.channels, x, x_stride, nullptr, 0, 0, 1.0f, y, y_stride, done,
-                                     exponential);
+      kernels.f32_softmax_transposed(rows, op.channels, 0, SIZE_MAX, x, x_stride, nullptr, 0, 0, 1.0f, y,
+                                     y_stride, done, exponential);
     }
   } else if (is_log) {
     kernels.f32_log_softmax(rows, op.channels, x, x_stride, y, y_stride, streams, done, exponential);

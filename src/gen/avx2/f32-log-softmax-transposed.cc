@@ -208,6 +208,16 @@ static inline __m256 load_elements(size_t n, const float* x, size_t stride, __m2
   return load_columns(n, elements_from, e);
 }
 
+// The results of those rows that hold NaN, with one sign and payload.
+[[gnu::noinline]] static void fill_nan(size_t n, __m256 hi, float* y, size_t stride) {
+  float row_hi[8];
+  _mm256_storeu_ps(row_hi, hi);
+  for (size_t r = 0; r < 8; r++) {
+    if (row_hi[r] == row_hi[r]) continue;
+    smx_fill_nan(n, y + r * stride);
+  }
+}
+
 // The results of 8 rows: their elements times the scale, less (hi, lo).
 static inline void store(size_t n, const __m256* e, __m256 scale, __m256 hi, __m256 lo, float* y,
                          size_t stride) {
@@ -221,13 +231,7 @@ static inline void store(size_t n, const __m256* e, __m256 scale, __m256 hi, __m
     results[3] = _mm256_sub_ps(_mm256_fmadd_ps(e[j + 3], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
     avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
-  // Of rows that hold NaN, with one sign and payload.
-  if (avx2_all_within(hi, _mm256_set1_ps(INFINITY))) return;
-  float row_hi[8];
-  _mm256_storeu_ps(row_hi, hi);
-  for (size_t r = 0; r < 8; r++) {
-    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
-  }
+  if (!(avx2_all_within(hi, _mm256_set1_ps(INFINITY)))) fill_nan(n, hi, y, stride);
 }
 
 // Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
@@ -336,6 +340,7 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
     if (g < groups) {
       max = load_elements(n, x + g * 8 * x_stride, x_stride, loaded);
     }
+
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;

@@ -208,6 +208,16 @@ static inline __m512 load_elements(size_t n, const float* x, size_t stride, __m5
   return load_columns(n, elements_from, e);
 }
 
+// The results of those rows that hold NaN, with one sign and payload.
+[[gnu::noinline]] static void fill_nan(size_t n, __m512 hi, float* y, size_t stride) {
+  float row_hi[16];
+  _mm512_storeu_ps(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] == row_hi[r]) continue;
+    smx_fill_nan(n, y + r * stride);
+  }
+}
+
 // The results of 16 rows: their elements times the scale, less (hi, lo).
 static inline void store(size_t n, const __m512* e, __m512 scale, __m512 hi, __m512 lo, float* y,
                          size_t stride) {
@@ -221,13 +231,8 @@ static inline void store(size_t n, const __m512* e, __m512 scale, __m512 hi, __m
     results[3] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 3], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
     avx512f_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
-  // Of rows that hold NaN, with one sign and payload.
-  if (_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF) return;
-  float row_hi[16];
-  _mm512_storeu_ps(row_hi, hi);
-  for (size_t r = 0; r < 16; r++) {
-    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
-  }
+  if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF))
+    fill_nan(n, hi, y, stride);
 }
 
 // Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
@@ -321,6 +326,7 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
     if (g < groups) {
       max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
     }
+
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;

@@ -207,6 +207,16 @@ static inline float32x4_t load_elements(size_t n, const float* x, size_t stride,
   return load_columns(n, elements_from, e);
 }
 
+// The results of those rows that hold NaN, with one sign and payload.
+[[gnu::noinline]] static void fill_nan(size_t n, float32x4_t hi, float* y, size_t stride) {
+  float row_hi[4];
+  vst1q_f32(row_hi, hi);
+  for (size_t r = 0; r < 4; r++) {
+    if (row_hi[r] == row_hi[r]) continue;
+    smx_fill_nan(n, y + r * stride);
+  }
+}
+
 // The results of 4 rows: their elements times the scale, less (hi, lo).
 static inline void store(size_t n, const float32x4_t* e, float32x4_t scale, float32x4_t hi, float32x4_t lo,
                          float* y, size_t stride) {
@@ -220,13 +230,7 @@ static inline void store(size_t n, const float32x4_t* e, float32x4_t scale, floa
     results[3] = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + 3], scale), lo);
     neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
-  // Of rows that hold NaN, with one sign and payload.
-  if (vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(INFINITY))) != 0) return;
-  float row_hi[4];
-  vst1q_f32(row_hi, hi);
-  for (size_t r = 0; r < 4; r++) {
-    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
-  }
+  if (!(vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(INFINITY))) != 0)) fill_nan(n, hi, y, stride);
 }
 
 // Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
@@ -366,6 +370,7 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
     if (g < groups) {
       max = load_elements(n, x + g * 4 * x_stride, x_stride, loaded);
     }
+
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 4 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;

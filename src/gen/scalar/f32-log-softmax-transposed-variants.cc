@@ -204,6 +204,16 @@ static inline f32x16 load_elements(size_t n, const float* x, size_t stride, f32x
   return load_columns(n, elements_from, e);
 }
 
+// The results of those rows that hold NaN, with one sign and payload.
+[[gnu::noinline]] static void fill_nan(size_t n, f32x16 hi, float* y, size_t stride) {
+  float row_hi[16];
+  scalar_store(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] == row_hi[r]) continue;
+    smx_fill_nan(n, y + r * stride);
+  }
+}
+
 // The results of 16 rows: their elements times the scale, less (hi, lo).
 static inline void store(size_t n, const f32x16* e, f32x16 scale, f32x16 hi, f32x16 lo, float* y,
                          size_t stride) {
@@ -217,13 +227,7 @@ static inline void store(size_t n, const f32x16* e, f32x16 scale, f32x16 hi, f32
     results[3] = scalar_sub(scalar_fma(e[j + 3], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
     scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
-  // Of rows that hold NaN, with one sign and payload.
-  if (scalar_all_within(hi, scalar_set1(INFINITY))) return;
-  float row_hi[16];
-  scalar_store(row_hi, hi);
-  for (size_t r = 0; r < 16; r++) {
-    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
-  }
+  if (!(scalar_all_within(hi, scalar_set1(INFINITY)))) fill_nan(n, hi, y, stride);
 }
 
 // Of sums (*hi, *lo) and the largest elements and their terms, in the sums' place. NaN where the sum is.
@@ -427,6 +431,7 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
     if (g < groups) {
       max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
     }
+
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
@@ -502,6 +507,7 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
     if (g < groups) {
       max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
     }
+
     if (g > 2) store(n, stored, scale, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;

@@ -203,8 +203,46 @@ static inline f32x16 load_logits(size_t n, const float* x, size_t x_stride, cons
   return load_columns(n, logits_from, e);
 }
 
+// 16 rows, the first of them row `row`, made equally long: each is followed by `absent` up to n elements.
+static inline void level_rows(const struct smx_row_lengths* lengths, size_t row, size_t n, const float* x,
+                              size_t stride, float absent, float* level) {
+  size_t grown = row % lengths->period;
+  for (size_t r = 0; r < 16; r++, x += stride, level += 32) {
+    const size_t length = lengths->first + grown * lengths->growth;
+    for (size_t i = 0; i < n; i += 16) {
+      scalar_store(level + i, scalar_load_tail(x + i, (ptrdiff_t)(length - i), scalar_set1(absent)));
+    }
+    grown = grown + 1 < lengths->period ? grown + 1 : 0;
+  }
+}
+
+// Those of rows that grow, whose elements beyond their lengths are logits of -inf.
+[[gnu::noinline]] static f32x16 load_growing(const struct smx_row_lengths* lengths, size_t row, size_t n,
+                                             const float* x, size_t x_stride, const float* mask,
+                                             size_t mask_stride, float scale, f32x16* e) {
+  alignas(64) float level[512], level_mask[512];
+  level_rows(lengths, row, n, x, x_stride, mask == nullptr ? -INFINITY : 0.0f, level);
+  if (mask == nullptr) return load_elements(n, level, 32, e);
+  level_rows(lengths, row, n, mask, mask_stride, -INFINITY, level_mask);
+  return load_logits(n, level, 32, level_mask, 32, scale, e);
+}
+
+// The results of those rows that hold NaN, with one sign and payload.
+[[gnu::noinline]] static void fill_nan(const struct smx_row_lengths* lengths, size_t row, size_t n, f32x16 hi,
+                                       float* y, size_t stride) {
+  float row_hi[16];
+  scalar_store(row_hi, hi);
+  for (size_t r = 0; r < 16; r++) {
+    if (row_hi[r] == row_hi[r]) continue;
+    const size_t length = smx_length_of(lengths, row + r);
+    smx_fill_nan(length, y + r * stride);
+    memset(y + r * stride + length, 0, (n - length) * sizeof(float));
+  }
+}
+
 // The results of 16 rows: their terms times (hi, lo).
-static inline void store(size_t n, const f32x16* e, f32x16 hi, f32x16 lo, float* y, size_t stride) {
+static inline void store(const struct smx_row_lengths* lengths, size_t row, size_t n, const f32x16* e,
+                         f32x16 hi, f32x16 lo, float* y, size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
   for (size_t i = 0; i < n; i += 4) {
     const size_t j = i < last ? i : last;
@@ -215,13 +253,7 @@ static inline void store(size_t n, const f32x16* e, f32x16 hi, f32x16 lo, float*
     results[3] = scalar_scaled(e[j + 3], hi, lo);
     scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
-  // Of rows that hold NaN, with one sign and payload.
-  if (scalar_all_within(hi, scalar_set1(1.0f))) return;
-  float row_hi[16];
-  scalar_store(row_hi, hi);
-  for (size_t r = 0; r < 16; r++) {
-    if (row_hi[r] != row_hi[r]) smx_fill_nan(n, y + r * stride);
-  }
+  if (!(scalar_all_within(hi, scalar_set1(1.0f)))) fill_nan(lengths, row, n, hi, y, stride);
 }
 
 // At once where they follow one another.
@@ -267,9 +299,10 @@ static inline void exponentials_1(size_t n, f32x16* e, f32x16 lower, f32x16 bias
 // Returns how many groups of 16 rows there are before one that has a row out of range, and that one's maxima. Rows are of kLength
 // elements, or of n where that is 0.
 template <size_t kLength>
-static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stride, const float* mask,
-                     size_t mask_stride, size_t mask_rows, float scale, float* y, size_t y_stride,
-                     const struct smx_f32_exponential* exponential, float* maxima) {
+static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths* lengths, size_t row,
+                     const float* x, size_t x_stride, const float* mask, size_t mask_stride, size_t mask_rows,
+                     float scale, float* y, size_t y_stride, const struct smx_f32_exponential* exponential,
+                     float* maxima) {
   const size_t n = kLength > 0 ? kLength : length;
   // Four groups are under way, each a step behind the one before it: loaded, raised to terms, summed and stored. So no step waits for
   // another, and steps that are chains of operations take turns with those that are not.
@@ -293,14 +326,17 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups && kLength == 0 && mask != nullptr) {
+    if (g < groups && kLength == 0 && lengths->growth > 0) {
+      max = load_growing(lengths, row + g * 16, n, x + g * 16 * x_stride, x_stride,
+                         mask == nullptr ? mask : mask + mask_row * mask_stride, mask_stride, scale, loaded);
+    } else if (g < groups && kLength == 0 && mask != nullptr) {
       max = load_logits(n, x + g * 16 * x_stride, x_stride, mask + mask_row * mask_stride, mask_stride, scale,
                         loaded);
-      mask_row = mask_row + 16 < mask_rows ? mask_row + 16 : 0;
     } else if (g < groups) {
       max = load_elements(n, x + g * 16 * x_stride, x_stride, loaded);
     }
-    if (g > 2) store(n, stored, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
+    mask_row = mask_row + 16 < mask_rows ? mask_row + 16 : 0;
+    if (g > 2) store(lengths, row + (g - 3) * 16, n, stored, hi, lo, y + (g - 3) * 16 * y_stride, y_stride);
     hi = next_hi;
     lo = next_lo;
     f32x16* const next = stored;
@@ -313,14 +349,16 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
 }
 
 extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u16(
-    size_t rows, size_t n, const float* x, size_t x_stride, const float* mask, size_t mask_stride,
-    size_t mask_rows, float scale, float* y, size_t y_stride, size_t* done,
-    const struct smx_f32_exponential* exponential) {
-  if (n < 1 || n > 64) __builtin_unreachable();
+    size_t rows, size_t n, size_t growth, size_t growing_rows, const float* x, size_t x_stride,
+    const float* mask, size_t mask_stride, size_t mask_rows, float scale, float* y, size_t y_stride,
+    size_t* done, const struct smx_f32_exponential* exponential) {
+  const struct smx_row_lengths lengths = {n, growth, growing_rows};
+  const size_t longest = smx_length_of(&lengths, (rows < growing_rows ? rows : growing_rows) - 1);
+  if (longest < 1 || longest > 64) __builtin_unreachable();
   float maxima[16];
   auto* run = run_16<0>;
-  const size_t groups =
-      run(rows / 16, n, x, x_stride, mask, mask_stride, mask_rows, scale, y, y_stride, exponential, maxima);
+  const size_t groups = run(rows / 16, longest, &lengths, 0, x, x_stride, mask, mask_stride, mask_rows, scale,
+                            y, y_stride, exponential, maxima);
   *done = groups * 16;
   size_t rest = rows - *done < 16 ? rows - *done : 16;
   x += *done * x_stride;
@@ -329,14 +367,21 @@ extern "C" void smx_f32_softmax_transposed_ukernel__scalar_u16(
   // Rows that do not fill the lanes, or of which some are out of range, are copied to where they do, or their logits made there.
   while (rest > 0) {
     float padded[1024];
-    memset(padded, 0, 16 * n * sizeof(float));
-    if (mask == nullptr) copy_rows(rest, n, x, x_stride, padded, n);
-    for (size_t r = 0; mask != nullptr && r < rest; r++) {
-      smx_f32_vaddmask_ukernel__scalar_u64(n, x + r * x_stride, mask + r * mask_stride, padded + r * n,
-                                           scale);
+    memset(padded, 0, 16 * longest * sizeof(float));
+    const bool are_copied = mask == nullptr && growth == 0;
+    if (are_copied) copy_rows(rest, n, x, x_stride, padded, n);
+    for (size_t r = 0; r < rest && !are_copied; r++) {
+      const size_t elements = smx_length_of(&lengths, *done + r);
+      if (mask == nullptr) {
+        copy_rows(1, elements, x + r * x_stride, x_stride, padded + r * longest, longest);
+      } else {
+        smx_f32_vaddmask_ukernel__scalar_u64(elements, x + r * x_stride, mask + r * mask_stride,
+                                             padded + r * longest, scale);
+      }
     }
-    if (run(1, n, padded, n, nullptr, 0, 0, 0.0f, padded, n, exponential, maxima) == 1) {
-      copy_rows(rest, n, padded, n, y, y_stride);
+    if (run(1, longest, &lengths, *done, padded, longest, nullptr, 0, 0, 0.0f, padded, longest, exponential,
+            maxima) == 1) {
+      copy_rows(rest, longest, padded, longest, y, y_stride);
       *done += rest;
       return;
     }
