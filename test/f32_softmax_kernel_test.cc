@@ -321,7 +321,7 @@ struct Triangles {
 
 std::vector<Triangles> TrianglesOfLanes(size_t many_rows) {
   std::vector<Triangles> triangles;
-  for (const size_t shortest : {1, 4, 16, 29}) {
+  for (const size_t shortest : {1, 4, 8, 29}) {
     for (const size_t growth : {1, 3}) {
       const size_t most = (2 * SMX_LANES - shortest) / growth + 1;
       for (const size_t growing_rows : {size_t{1}, most / 2 + 1, most}) {
