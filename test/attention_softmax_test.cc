@@ -224,15 +224,20 @@ TEST_P(AttentionRows, OfHeadsAndBatchEntriesThatFollowOneAnother) {
 TEST_P(AttentionRows, UnderMasksThatAreShared) {
   for (const size_t batch : {1, 2}) {
     for (const size_t heads : {1, 3}) {
-      for (const size_t queries : {16, 20, 48}) {
-        const size_t keys = queries == 48 ? 33 : 7;
+      for (const size_t queries : {16, 20, 48, 112}) {
+        if (queries == 112 && (batch != 1 || heads == 1)) continue;  // more than a buffer holds
+        const size_t keys = queries == 112 ? 40 : queries == 48 ? 33 : 7;
         Problem p = ProblemOf(batch, heads, queries, keys);
-        p.options.mask_type = smx_datatype_f32;
         p.input_strides = p.output_strides = {heads * queries * keys, queries * keys, keys, 1};
         for (const size_t head : {size_t{0}, queries * keys, queries * keys + 5}) {
           for (const size_t entry : {size_t{0}, heads * queries * keys, size_t{3}}) {
             p.mask_strides = {entry, head, keys, 1};
-            ExpectExpected(p, GetParam(), 0, 20 * keys);  // tasks that begin at any query
+            for (const smx_datatype mask : {smx_datatype_f32, smx_datatype_bf16, smx_datatype_bool}) {
+              if (mask != smx_datatype_f32 && head != 0) continue;
+              p.options.mask_type = mask;
+              p.options.output_type = entry == 0 ? smx_datatype_f32 : smx_datatype_bf16;
+              ExpectExpected(p, GetParam(), 0, 20 * keys);  // tasks that begin at any query
+            }
             if (HasFatalFailure()) return;
           }
         }

@@ -309,17 +309,18 @@ struct Block {
   size_t RowLength(size_t r) const { return n + r % growing_rows * static_cast<size_t>(growth); }
   size_t LongestOf(size_t some) const { return std::max(n, RowLength(std::min(some, growing_rows) - 1)); }
   size_t LongestRow() const { return LongestOf(rows); }
+  bool SharesMask() const { return mask_stride == 0 || mask_rows < rows; }
 };
 
 // What is made of a block's elements, or of its mask: so many as stay in a level 1 cache.
 constexpr size_t kMadeElements = 4096;
 
-// Of a block's rows as many as a buffer has room for, as far apart as the longest.
+// Of a block's rows as many as a buffer has room for, as far apart as the longest; whole heads where there are several.
 size_t RowsThatFit(const Block& block) {
-  if (block.growth <= 0) return std::min(block.rows, kMadeElements / block.n);
-  size_t rows = 1;
+  size_t rows = std::min(block.rows, kMadeElements / block.LongestRow());
   while (rows < block.rows && (rows + 1) * block.LongestOf(rows + 1) <= kMadeElements) rows++;
-  return rows;
+  const size_t head = std::min(block.mask_rows, block.growing_rows);
+  return rows > head ? rows / head * head : rows;
 }
 
 // n of a mask's elements as floats that are added: of booleans 0 and -inf.
@@ -355,14 +356,14 @@ void TakeElements(const AttentionSoftmax& op, const char* x, MadeRows* made, Blo
   block->x_stride = made->stride;
 }
 
-// Masks of other types than f32 are made floats, or, where they are booleans, the elements are made logits.
+// Masks of other types than f32 are made floats, or, where they are booleans of each row, the elements are made logits.
 void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Block* block) {
   const bool are_one = block->mask_stride == block->n;
   const auto mask_of = [&](size_t r) { return mask + r * block->mask_stride * op.maker.mask_bytes; };
   if (block->mask_stride == 0) {
     MakeMask(op, block->LongestRow(), mask, made->elements);
     block->mask = made->elements;
-  } else if (op.options.mask_type == smx_datatype_bool) {
+  } else if (op.options.mask_type == smx_datatype_bool && !block->SharesMask()) {
     MakeRows(*block, are_one && block->x_stride == block->n, made, [&](size_t n, size_t r, float* logits) {
       op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask_of(r)),
                                                 block->x + r * block->x_stride, logits, op.maker.scale);
@@ -370,7 +371,9 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Bloc
     block->x = made->elements;
     block->x_stride = made->stride;
   } else {
-    MakeRows(*block, are_one, made,
+    Block masks = *block;
+    masks.rows = std::min(block->rows, block->mask_rows);
+    MakeRows(masks, are_one, made,
              [&](size_t n, size_t r, float* floats) { MakeMask(op, n, mask_of(r), floats); });
     block->mask = made->elements;
     block->mask_stride = made->stride;
@@ -404,10 +407,13 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   return done;
 }
 
-// Whether the kernel takes a mask of each head's queries again for the next head's: it may where rows are lanes.
+// Whether the kernel takes a mask of each head's queries again for the next head's: it may where rows are lanes, and a buffer holds what is
+// made of it.
 bool TakesRepeatingMask(const AttentionSoftmax& op, const smx_softmax_plan& plan) {
   return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_alone() &&
-         op.options.mask_type == smx_datatype_f32 && op.attention.queries % SMX_LANES == 0;
+         op.attention.queries % SMX_LANES == 0 &&
+         (op.options.mask_type == smx_datatype_f32 ||
+          op.attention.keys <= kMadeElements / op.attention.queries);
 }
 
 // What a kernel has tried to compute of queries that follow one another, and how many there are before one that is out of range.
@@ -460,12 +466,12 @@ struct BlockOfQueries {
     y_stride = block.y_stride;
     const size_t count = std::min(following, end - queries.index());
     block.rows = queries.Alike(count, &shift, &block.growth);
+    block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
     block.growing_rows = SIZE_MAX;
     if (block.rows == op.attention.queries && block.growth > 0 && AreLanes(plan, block)) {
       block.growing_rows = block.rows;
       block.rows = count;
     }
-    block.rows = RowsWithinABlock(block.rows, block.n, block.growth);
     // A lone row's strides may be any numbers, and kernels ask for what follows.
     for (size_t* stride : {&block.x_stride, &block.mask_stride, &block.y_stride}) {
       const size_t keys = stride == &block.mask_stride ? op.maker.mask_key_stride : 1;
@@ -547,11 +553,9 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   if (block.n == 0 || block.n > SMX_GROUPED) return {0, 0};
   MadeRows elements, made;
   const bool makes =
-      of.makes_logits || of.makes_elements || (of.makes_mask && block.mask_stride != 0) || of.makes_results;
-  if (makes) {
-    block.rows = RowsThatFit(block);
-    elements.stride = made.stride = block.LongestRow();
-  }
+      of.makes_logits || of.makes_elements || (of.makes_mask && !block.SharesMask()) || of.makes_results;
+  if (makes) block.rows = RowsThatFit(block);
+  elements.stride = made.stride = block.LongestRow();
   // Where blocks are smaller than what is there of rows, a kernel does not see which are next. Of halves a row of floats asks for two.
   const size_t bytes = op.maker.input->input_bytes;
   if (makes && block.growth >= 0 && of.following >= (1 + sizeof(float) / bytes) * block.rows) {
