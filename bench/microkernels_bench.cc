@@ -272,7 +272,8 @@ RowsPass f32_softmax(smx_f32_softmax_ukernel_fn* ukernel) {
           {48, 64, 100, 128, 197, 256, 512, 1000},
           [=](size_t rows, size_t n, const float* x, float* y) {
             size_t done;
-            ukernel(rows, n, 0, x, n, nullptr, 0, nullptr, 0, 1.0f, y, n, n, false, &done, &smx_bench::kExp);
+            ukernel(rows, n, 0, x, n, nullptr, 0, nullptr, 0, 1.0f, nullptr, 0, y, n, n, false, &done,
+                    &smx_bench::kExp);
           }};
 }
 

@@ -60,9 +60,9 @@ size_t RunRows(const Microkernel& kernel, size_t rows, size_t n, const float* x,
   size_t done = SIZE_MAX;
   const std::string name = kernel.kernel;
   if (name == "f32_softmax") {
-    kernel.As<smx_f32_softmax_ukernel_fn>()(rows, n, options.growth, x, x_stride, nullptr, 0, options.mask,
-                                            options.mask_stride, options.scale, y, y_stride, options.width,
-                                            options.streams, &done, &kExp);
+    kernel.As<smx_f32_softmax_ukernel_fn>()(
+        rows, n, options.growth, x, x_stride, nullptr, 0, options.mask, options.mask_stride, options.scale,
+        options.sinks, options.sink_stride, y, y_stride, options.width, options.streams, &done, &kExp);
   } else if (name == "f32_log_softmax") {
     kernel.As<smx_f32_log_softmax_ukernel_fn>()(rows, n, x, x_stride, y, y_stride, options.streams, &done,
                                                 &kExp);

@@ -57,7 +57,7 @@ inline float FromBits(uint32_t bits) {
 }
 
 // Logits that a kernel is to make, scale * x + mask, none where the mask is NULL; whether results bypass the caches; how far zeros follow
-// them; and after how many rows the mask and the rows' lengths begin anew.
+// them; after how many rows the mask and the rows' lengths begin anew; and sinks.
 struct RowOptions {
   const float* mask = nullptr;
   size_t mask_stride = 0;
@@ -67,6 +67,8 @@ struct RowOptions {
   size_t width = 0;
   size_t mask_rows = SIZE_MAX;
   size_t growing_rows = SIZE_MAX;
+  const float* sinks = nullptr;
+  size_t sink_stride = 0;
 };
 
 // Calls f32-raddstoreextexp.

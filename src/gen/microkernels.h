@@ -757,8 +757,9 @@ typedef void smx_f32_vmulextc_ukernel_fn(size_t n, const float* x, float* y,
                                          const struct smx_f32_reciprocal* reciprocal);
 typedef void smx_f32_softmax_ukernel_fn(size_t rows, size_t n, ptrdiff_t growth, const float* x,
                                         size_t x_stride, const float* next, size_t next_stride,
-                                        const float* mask, size_t mask_stride, float scale, float* y,
-                                        size_t y_stride, size_t width, bool streams, size_t* done,
+                                        const float* mask, size_t mask_stride, float scale,
+                                        const float* sinks, size_t sink_stride, float* y, size_t y_stride,
+                                        size_t width, bool streams, size_t* done,
                                         const struct smx_f32_exponential* exponential);
 typedef void smx_f32_softmax_transposed_ukernel_fn(size_t rows, size_t n, size_t growth, size_t growing_rows,
                                                    const float* x, size_t x_stride, const float* mask,

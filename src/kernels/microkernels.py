@@ -84,10 +84,11 @@ KERNELS = [
     # Rows of at most BLOCK elements, `accumulators` of them at a time, or longer ones, up to GROUPED, all of as many blocks and none of fewer elements than the one
     # before: from logits to probabilities in one call. Of the latter a mask must not hide NaN: such a row counts as out of range.
     # *done counts the rows before the first that is out of range; from there on rows are left as they are. Where a mask is not
-    # NULL, of scale * x + mask. Row r has n + r * growth elements, and its results from there to `width` are 0. While it is computed row
+    # NULL, of scale * x + mask; and then, where sinks is not NULL, row r of at most BLOCK - 1 elements has one more, that has no result:
+    # the logit sinks[r * sink_stride] behind them. Row r has n + r * growth elements, and its results from there to `width` are 0. While it is computed row
     # r of `next` is asked for, or, where that is NULL, one that follows.
     # Rows whose results stream are written past the caches where vectors are whole: y and its stride are multiples of LANES then.
-    Kernel("softmax", GROWING_ROWS_READ + MASK + WIDE_ROWS, ROWS),
+    Kernel("softmax", GROWING_ROWS_READ + MASK + "const float* sinks, size_t sink_stride, " + WIDE_ROWS, ROWS),
     # The same of rows of at most 4 * LANES elements, each a lane. Where they grow, they do so for growing_rows rows, and then begin anew;
     # the longest has at most 2 * LANES elements, and all have as many results. A mask begins anew after mask_rows rows, a multiple of LANES,
     # unless there are no more.

@@ -26,10 +26,10 @@ struct AttentionSoftmax {
   bool has_sinks() const { return attention.sinks != nullptr; }
   // Whether logits are other numbers than the elements.
   bool makes_logits() const { return adds() || maker.scale != 1.0f || maker.input_type != rows.types->input; }
-  // Whether the sum with a mask is all that becomes of them.
-  bool adds_mask_alone() const {
-    return options.mask_type != 0 && maker.mask_key_stride == 1 && options.softcap == 0.0f &&
-           attention.slopes == nullptr && !has_sinks();
+  // Whether a product with the scale, or a sum of it and a mask, is all that becomes of them.
+  bool adds_mask_at_most() const {
+    return (options.mask_type == 0 || maker.mask_key_stride == 1) && options.softcap == 0.0f &&
+           attention.slopes == nullptr;
   }
   // Whether more becomes of them than a product with the scale.
   bool adds() const {
@@ -186,7 +186,8 @@ class Queries {
     logits.distance = static_cast<int64_t>(query->keys.begin) - PositionOf(0);
     logits.sink = op_.has_sinks() ? &attention.sinks[head_] : nullptr;
     const bool adds_floats = op_.maker.input_type == smx_datatype_f32 &&
-                             op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_alone();
+                             op_.options.mask_type == smx_datatype_f32 && op_.adds_mask_at_most() &&
+                             !op_.has_sinks();
     logits.base.mask = adds_floats ? reinterpret_cast<const float*>(logits.mask) : nullptr;
     logits.base.scale = op_.maker.scale;
     logits.base.climbs = logits.slope != nullptr;
@@ -283,9 +284,11 @@ bool RunQuery(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Qu
 
 // ---- Several queries of few keys at a time
 
-// Whether kernels need logits in place of elements, made floats, and of a mask.
+// Whether kernels need logits in place of elements, made floats, and of a mask: they apply the scale with a mask, and one of zeros is there
+// with a sink.
 bool NeedsLogits(const AttentionSoftmax& op) {
-  return op.adds() ? !op.adds_mask_alone() : op.maker.scale != 1.0f;
+  const bool has_mask = op.options.mask_type != 0 || op.has_sinks();
+  return !op.adds_mask_at_most() || (!has_mask && op.maker.scale != 1.0f);
 }
 
 // Queries that a kernel takes at once, where they are or in a buffer: rows of n logits, each of `growth` more than the one before, followed
@@ -302,6 +305,9 @@ struct Block {
   const float* mask;
   size_t mask_stride;
   size_t mask_rows;  // after so many it begins anew
+  float scale;       // of x under a mask
+  const float* sinks;
+  size_t sink_stride;
   float* y;
   size_t y_stride;
   size_t width;
@@ -366,10 +372,11 @@ void TakeMask(const AttentionSoftmax& op, const char* mask, MadeRows* made, Bloc
   } else if (op.options.mask_type == smx_datatype_bool && !block->SharesMask()) {
     MakeRows(*block, are_one && block->x_stride == block->n, made, [&](size_t n, size_t r, float* logits) {
       op.rows.base.microkernels.qu8_f32_vselect(n, reinterpret_cast<const uint8_t*>(mask_of(r)),
-                                                block->x + r * block->x_stride, logits, op.maker.scale);
+                                                block->x + r * block->x_stride, logits, block->scale);
     });
     block->x = made->elements;
     block->x_stride = made->stride;
+    block->scale = 1.0f;
   } else {
     Block masks = *block;
     masks.rows = std::min(block->rows, block->mask_rows);
@@ -394,15 +401,15 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
   if (AreLanes(plan, block)) {
     kernels.f32_softmax_transposed(block.rows, block.n, static_cast<size_t>(block.growth), block.growing_rows,
                                    block.x, block.x_stride, block.mask, block.mask_stride, block.mask_rows,
-                                   op.maker.scale, block.y, block.y_stride, &done, exponential);
+                                   block.scale, block.y, block.y_stride, &done, exponential);
     const size_t longest = block.LongestRow();
     for (size_t r = 0; longest < block.width && r < done; r++) {
       memset(block.y + r * block.y_stride + longest, 0, (block.width - longest) * sizeof(float));
     }
   } else {
     kernels.f32_softmax(block.rows, block.n, block.growth, block.x, block.x_stride, block.next,
-                        block.next_stride, block.mask, block.mask_stride, op.maker.scale, block.y,
-                        block.y_stride, block.width, streams, &done, exponential);
+                        block.next_stride, block.mask, block.mask_stride, block.scale, block.sinks,
+                        block.sink_stride, block.y, block.y_stride, block.width, streams, &done, exponential);
   }
   return done;
 }
@@ -410,7 +417,7 @@ size_t RunKernel(const AttentionSoftmax& op, const smx_softmax_plan& plan, const
 // Whether the kernel takes a mask of each head's queries again for the next head's: it may where rows are lanes, and a buffer holds what is
 // made of it.
 bool TakesRepeatingMask(const AttentionSoftmax& op, const smx_softmax_plan& plan) {
-  return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_alone() &&
+  return plan.algorithm == smx_algorithm_rows_as_lanes && op.adds_mask_at_most() &&
          op.attention.queries % SMX_LANES == 0 &&
          (op.options.mask_type == smx_datatype_f32 ||
           op.attention.keys <= kMadeElements / op.attention.queries);
@@ -442,14 +449,14 @@ struct BlockOfQueries {
   bool makes_logits;    // of more than elements and a mask
   bool makes_elements;  // for they are not floats
   bool makes_mask;      // likewise, or logits
-  bool makes_results;   // likewise, or followed by that of a sink
+  bool makes_results;   // likewise
 
   bool begins_alike() const { return shift == 0; }
 
   BlockOfQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
                  size_t end) {
     queries.Read(&query);
-    block.n = query.channels();
+    block.n = query.keys.count();
     if (block.n == 0 || block.n > SMX_GROUPED) return;
     following = queries.Following(op.attention.input_strides, &block.x_stride);
     following = std::min(following, queries.Following(op.attention.output_strides, &block.y_stride));
@@ -480,7 +487,10 @@ struct BlockOfQueries {
     makes_logits = NeedsLogits(op);
     makes_elements = !makes_logits && op.maker.input_type != smx_datatype_f32;
     makes_mask = !makes_logits && op.options.mask_type != 0 && op.options.mask_type != smx_datatype_f32;
-    makes_results = op.rows.types->output != smx_datatype_f32 || op.has_sinks();
+    makes_results = op.rows.types->output != smx_datatype_f32;
+    block.scale = op.maker.scale;
+    block.sinks = query.logits.sink;
+    block.sink_stride = op.attention.queries == 1 ? 1 : 0;
     block.width = begins_alike() && !makes_results ? EndOfResults(op, query) - query.keys.begin : 0;
     if (makes_logits) return;
     if (!makes_elements) block.x = reinterpret_cast<const float*>(query.logits.x);
@@ -502,48 +512,42 @@ void FillUnseen(const AttentionSoftmax& op, BlockOfQueries* of, size_t done) {
     }
     query.y += of->y_stride * op.rows.types->output_bytes;
     query.keys.begin += static_cast<size_t>(of->shift);
-    query.keys.end = query.keys.begin + of->block.RowLength(r + 1) - op.has_sinks();
+    query.keys.end = query.keys.begin + of->block.RowLength(r + 1);
   }
 }
 
-// The logits of a block's queries, each one's followed by that of its sink.
+// The logits of a block's queries, but for those of sinks.
 void MakeLogits(const AttentionSoftmax& op, const BlockOfQueries& of, MadeRows* made, Block* block) {
   smx_attention_logits row = of.query.logits;
   const bool are_one =
-      block->growth == 0 && block->x_stride == row.keys && row.slope == nullptr && row.sink == nullptr &&
+      block->growth == 0 && block->x_stride == row.keys && row.slope == nullptr &&
       (row.mask == nullptr || (block->mask_stride == row.keys && op.maker.mask_key_stride == 1));
   const size_t rows = are_one ? 1 : block->rows;
   if (are_one) row.keys *= block->rows;
   const bool are_heads = op.attention.queries == 1;
   for (size_t r = 0; r < rows; r++) {
-    smx_make_attention_logits(&row.base, 0, row.keys + op.has_sinks(), made->elements + r * made->stride);
+    smx_make_attention_logits(&row.base, 0, row.keys, made->elements + r * made->stride);
     row.x += block->x_stride * op.maker.input->input_bytes;
     if (row.mask != nullptr) row.mask += block->mask_stride * op.maker.mask_bytes;
-    row.keys = block->RowLength(r + 1) - op.has_sinks();
+    row.keys = block->RowLength(r + 1);
     row.distance += of.shift - !are_heads;
     if (are_heads && row.slope != nullptr) row.slope++;
-    if (are_heads && row.sink != nullptr) row.sink++;
   }
   block->x = made->elements;
   block->x_stride = made->stride;
+  block->scale = 1.0f;
 }
 
-// Rows of floats, `stride` apart, to results: of another type, or not of all of them.
+// Rows of floats, `stride` apart, to results of another type.
 void StoreResults(const AttentionSoftmax& op, const Block& block, size_t done, const float* floats,
                   size_t stride, char* y) {
   const smx_types& types = *op.rows.types;
   const auto store = [&](size_t n, size_t r) {
-    char* to = y + r * block.y_stride * types.output_bytes;
-    if (n == 0) return;
-    if (types.from_f32 == nullptr) {
-      memcpy(to, floats + r * stride, n * sizeof(float));
-    } else {
-      types.from_f32(op.rows.base.microkernels, n, floats + r * stride, to, op.rows.quantizer);
-    }
+    types.from_f32(op.rows.base.microkernels, n, floats + r * stride,
+                   y + r * block.y_stride * types.output_bytes, op.rows.quantizer);
   };
-  if (block.growth == 0 && !op.has_sinks() && block.n == stride && block.y_stride == stride)
-    return store(done * stride, 0);
-  for (size_t r = 0; r < done; r++) store(block.RowLength(r) - op.has_sinks(), r);
+  if (block.growth == 0 && block.n == stride && block.y_stride == stride) return store(done * stride, 0);
+  for (size_t r = 0; r < done; r++) store(block.RowLength(r), r);
 }
 
 Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, const Queries& queries,
@@ -565,6 +569,12 @@ Progress RunBlock(const AttentionSoftmax& op, const smx_softmax_plan& plan, cons
   if (of.makes_logits) MakeLogits(op, of, &elements, &block);
   if (of.makes_elements) TakeElements(op, of.query.logits.x, &elements, &block);
   if (of.makes_mask) TakeMask(op, of.query.logits.mask, &made, &block);
+  float zeros[SMX_BLOCK];
+  if (block.sinks != nullptr && block.mask == nullptr) {
+    std::fill_n(zeros, block.LongestRow(), 0.0f);
+    block.mask = zeros;
+    block.mask_stride = 0;
+  }
   char* const y = ResultAt(op, of.query, of.query.keys.begin);
   Block run = block;
   run.y = reinterpret_cast<float*>(y);
@@ -631,6 +641,8 @@ void RunQueries(const AttentionSoftmax& op, const smx_softmax_plan& plan, size_t
 smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   const bool is_in_place = op.attention.input == op.attention.output;
   const bool has_sinks = op.has_sinks();
+  smx_thresholds thresholds = op.rows.base.thresholds;
+  if (has_sinks) thresholds.lane_channels = 0;  // of the kernels on several rows one takes sinks
   smx_softmax_shape shape;
   shape.rows = op.queries();
   shape.channels = std::max<size_t>(op.attention.keys + has_sinks, 1);
@@ -641,9 +653,9 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
                        (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
   const smx_attention_strides& y = op.attention.output_strides;
-  shape.aligned_rows = !has_sinks && op.rows.types->output == smx_datatype_f32 &&
+  shape.aligned_rows = op.rows.types->output == smx_datatype_f32 &&
                        smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
-  smx_softmax_plan plan = smx_plan_softmax(&shape, &op.rows.base.thresholds, threads);
+  smx_softmax_plan plan = smx_plan_softmax(&shape, &thresholds, threads);
   plan.streams_output &= plan.algorithm == smx_algorithm_several_rows || !op.makes_logits();
   return plan;
 }

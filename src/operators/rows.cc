@@ -77,8 +77,8 @@ void RunKernel(const smx_rows& op, const smx_softmax_plan& plan, size_t rows, co
   } else if (is_log) {
     kernels.f32_log_softmax(rows, op.channels, x, x_stride, y, y_stride, streams, done, exponential);
   } else {
-    kernels.f32_softmax(rows, op.channels, 0, x, x_stride, nullptr, 0, nullptr, 0, 1.0f, y, y_stride,
-                        op.channels, streams, done, exponential);
+    kernels.f32_softmax(rows, op.channels, 0, x, x_stride, nullptr, 0, nullptr, 0, 1.0f, nullptr, 0, y,
+                        y_stride, op.channels, streams, done, exponential);
   }
 }
 

@@ -207,9 +207,10 @@ static inline __m256 load_logits(size_t n, const float* x, size_t x_stride, cons
   return load_columns(n, logits_from, e);
 }
 
-// 8 rows, the first of them row `row`, made equally long: each is followed by `absent` up to n elements.
-static inline void level_rows(const struct smx_row_lengths* lengths, size_t row, size_t n, const float* x,
-                              size_t stride, float absent, float* level) {
+// 8 rows, the first of them row `row`, made equally long: each is followed by `absent` up to n elements. Not inlined, for most rows are of
+// one length.
+[[gnu::noinline]] static void level_rows(const struct smx_row_lengths* lengths, size_t row, size_t n,
+                                         const float* x, size_t stride, float absent, float* level) {
   size_t grown = row % lengths->period;
   for (size_t r = 0; r < 8; r++, x += stride, level += 32) {
     const size_t length = lengths->first + grown * lengths->growth;
@@ -218,17 +219,6 @@ static inline void level_rows(const struct smx_row_lengths* lengths, size_t row,
     }
     grown = grown + 1 < lengths->period ? grown + 1 : 0;
   }
-}
-
-// Those of rows that grow, whose elements beyond their lengths are logits of -inf.
-[[gnu::noinline]] static __m256 load_growing(const struct smx_row_lengths* lengths, size_t row, size_t n,
-                                             const float* x, size_t x_stride, const float* mask,
-                                             size_t mask_stride, float scale, __m256* e) {
-  alignas(64) float level[256], level_mask[256];
-  level_rows(lengths, row, n, x, x_stride, mask == nullptr ? -INFINITY : 0.0f, level);
-  if (mask == nullptr) return load_elements(n, level, 32, e);
-  level_rows(lengths, row, n, mask, mask_stride, -INFINITY, level_mask);
-  return load_logits(n, level, 32, level_mask, 32, scale, e);
 }
 
 // The results of those rows that hold NaN, with one sign and payload.
@@ -330,6 +320,7 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
   __m256 memory[4][80];
   __m256 *loaded = memory[0], *raised = memory[1], *summed = memory[2], *stored = memory[3];
   __m256 max = _mm256_setzero_ps(), hi = max, lo = max, next_hi = max, next_lo = max;
+  alignas(64) float level[2][256];
   size_t mask_row = 0;
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
@@ -347,14 +338,22 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
       }
     }
     if (sums) reciprocals(next_hi, next_lo, &next_hi, &next_lo);
-    if (g < groups && kLength == 0 && lengths->growth > 0) {
-      max = load_growing(lengths, row + g * 8, n, x + g * 8 * x_stride, x_stride,
-                         mask == nullptr ? mask : mask + mask_row * mask_stride, mask_stride, scale, loaded);
-    } else if (g < groups && kLength == 0 && mask != nullptr) {
-      max = load_logits(n, x + g * 8 * x_stride, x_stride, mask + mask_row * mask_stride, mask_stride, scale,
-                        loaded);
-    } else if (g < groups) {
-      max = load_elements(n, x + g * 8 * x_stride, x_stride, loaded);
+    if (g < groups) {
+      const float* from = x + g * 8 * x_stride;
+      const float* from_mask = kLength > 0 || mask == nullptr ? nullptr : mask + mask_row * mask_stride;
+      size_t stride = x_stride, stride_of_mask = mask_stride;
+      if (kLength == 0 && lengths->growth > 0) {
+        // Elements beyond a row's length are logits of -inf.
+        level_rows(lengths, row + g * 8, n, from, stride, from_mask == nullptr ? -INFINITY : 0.0f, level[0]);
+        from = level[0];
+        stride = 32;
+        if (from_mask != nullptr)
+          level_rows(lengths, row + g * 8, n, from_mask, mask_stride, -INFINITY, level[1]);
+        from_mask = from_mask == nullptr ? nullptr : level[1];
+        stride_of_mask = 32;
+      }
+      max = from_mask != nullptr ? load_logits(n, from, stride, from_mask, stride_of_mask, scale, loaded)
+                                 : load_elements(n, from, stride, loaded);
     }
     mask_row = mask_row + 8 < mask_rows ? mask_row + 8 : 0;
     if (g > 2) store(lengths, row + (g - 3) * 8, n, stored, hi, lo, y + (g - 3) * 8 * y_stride, y_stride);

@@ -146,8 +146,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, size_t sink_count,
+                                                      const float* x, size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -170,9 +170,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
+    for (; i + 64 <= (n - sink_count); i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -514,10 +514,10 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 }
 
 [[gnu::always_inline]] static inline void sum_rows_64_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
-    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
-    float* logits, __m256* max, const float* lowers, const float* biases,
+    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
+    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
+    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
+    size_t mask_stride, float scale, float* logits, __m256* max, const float* lowers, const float* biases,
     const struct smx_f32_exponential* exponential, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
@@ -538,9 +538,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
+    for (; i + 64 <= (n - sink_count); i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -956,9 +956,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     block_hi[1] = _mm256_sub_ps(block_hi[1], anchor);
 
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-    if (pairs < n) {
-      row_max[1] = _mm256_max_ps(row_max[1],
-                                 add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    if (pairs < n - sink_count) {
+      row_max[1] = _mm256_max_ps(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
+                                                      scale, logits + pairs));
     }
     max[r] = _mm256_max_ps(row_max[0], row_max[1]);
     unmasked += unmasked_stride;
@@ -973,8 +973,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
-                                                       size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, size_t sink_count,
+                                                       const float* x, size_t x_stride, const float* asked,
                                                        size_t asked_stride, float* y, size_t y_stride,
                                                        const float* written, size_t written_stride,
                                                        const float* lowers, const float* biases,
@@ -997,9 +997,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
+    for (; i + 128 <= (n - sink_count); i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -1485,10 +1485,10 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 }
 
 [[gnu::always_inline]] static inline void sum_rows_128_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
-    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
-    float* logits, __m256* max, const float* lowers, const float* biases,
+    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
+    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
+    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
+    size_t mask_stride, float scale, float* logits, __m256* max, const float* lowers, const float* biases,
     const struct smx_f32_exponential* exponential, __m256* hi, __m256* lo) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
@@ -1509,9 +1509,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
+    for (; i + 128 <= (n - sink_count); i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -2127,9 +2127,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     block_hi[1] = _mm256_sub_ps(block_hi[1], anchor);
 
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-    if (pairs < n) {
-      row_max[1] = _mm256_max_ps(row_max[1],
-                                 add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    if (pairs < n - sink_count) {
+      row_max[1] = _mm256_max_ps(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
+                                                      scale, logits + pairs));
     }
     max[r] = _mm256_max_ps(row_max[0], row_max[1]);
     unmasked += unmasked_stride;
@@ -2549,11 +2549,16 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_64(size_t n, size_t width, const float* input, const float* mask, float scale,
-                        float* output, const struct smx_f32_exponential* exponential) {
+static bool lone_row_64(size_t elements, size_t width, const float* input, const float* mask, float scale,
+                        const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
-  __m256 max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
+  __m256 max = mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
+  if (sink != nullptr) {
+    terms[elements] = *sink;
+    max = _mm256_max_ps(_mm256_set1_ps(*sink), max);
+  }
+  const size_t n = elements + (sink != nullptr);
   max = _mm256_max_ps(max, _mm256_permute2f128_ps(max, max, 0x01));
   max = _mm256_max_ps(max, _mm256_permute_ps(max, 0x4E));
   max = _mm256_max_ps(max, _mm256_permute_ps(max, 0xB1));
@@ -2906,17 +2911,22 @@ static bool lone_row_64(size_t n, size_t width, const float* input, const float*
   __m256 hi, lo;
   reciprocals(_mm256_set1_ps(_mm256_cvtss_f32(block_hi[0])), _mm256_set1_ps(_mm256_cvtss_f32(block_lo[0])),
               &hi, &lo);
-  finish_row(n, width, terms, output, hi, lo, false);
+  finish_row(elements, width, terms, output, hi, lo, false);
   return true;
 }
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_128(size_t n, size_t width, const float* input, const float* mask, float scale,
-                         float* output, const struct smx_f32_exponential* exponential) {
+static bool lone_row_128(size_t elements, size_t width, const float* input, const float* mask, float scale,
+                         const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
-  __m256 max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
+  __m256 max = mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
+  if (sink != nullptr) {
+    terms[elements] = *sink;
+    max = _mm256_max_ps(_mm256_set1_ps(*sink), max);
+  }
+  const size_t n = elements + (sink != nullptr);
   max = _mm256_max_ps(max, _mm256_permute2f128_ps(max, max, 0x01));
   max = _mm256_max_ps(max, _mm256_permute_ps(max, 0x4E));
   max = _mm256_max_ps(max, _mm256_permute_ps(max, 0xB1));
@@ -3405,20 +3415,23 @@ static bool lone_row_128(size_t n, size_t width, const float* input, const float
   __m256 hi, lo;
   reciprocals(_mm256_set1_ps(_mm256_cvtss_f32(block_hi[0])), _mm256_set1_ps(_mm256_cvtss_f32(block_lo[0])),
               &hi, &lo);
-  finish_row(n, width, terms, output, hi, lo, false);
+  finish_row(elements, width, terms, output, hi, lo, false);
   return true;
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                  const float* next, size_t next_stride, const float* mask, size_t mask_stride,
-                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
-                                 size_t* done, const struct smx_f32_exponential* exponential) {
+                                 float scale, const float* sinks, size_t sink_stride, float* y,
+                                 size_t y_stride, size_t width, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 4 ? most : 4;
   *done = 0;
@@ -3446,6 +3459,13 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = _mm256_max_ps(_mm256_set1_ps(sink), max[r]);
+    }
     {
       const size_t left = next_count;
       {
@@ -3520,7 +3540,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         _mm_sfence();
@@ -3530,9 +3550,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -3562,6 +3582,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -3580,17 +3601,17 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -3684,33 +3705,39 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* next,
+                                                       size_t next_stride, const float* mask,
+                                                       size_t mask_stride, float scale, const float* sinks,
+                                                       size_t sink_stride, float* y, size_t y_stride,
+                                                       size_t width, bool streams, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc4<false> : rows_u64_acc4<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                  const float* next, size_t next_stride, const float* mask, size_t mask_stride,
-                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
-                                 size_t* done, const struct smx_f32_exponential* exponential) {
+                                 float scale, const float* sinks, size_t sink_stride, float* y,
+                                 size_t y_stride, size_t width, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -3737,6 +3764,13 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = _mm256_max_ps(_mm256_set1_ps(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -3812,7 +3846,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         _mm_sfence();
@@ -3822,9 +3856,9 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -3854,6 +3888,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -3872,17 +3907,17 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -3976,33 +4011,39 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* next,
+                                                       size_t next_stride, const float* mask,
+                                                       size_t mask_stride, float scale, const float* sinks,
+                                                       size_t sink_stride, float* y, size_t y_stride,
+                                                       size_t width, bool streams, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
-                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
-                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+                                  size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
+                                  float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -4029,6 +4070,13 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = _mm256_max_ps(_mm256_set1_ps(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -4104,7 +4152,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_128(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                         y + r * y_stride, exponential))
+                         sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         _mm_sfence();
@@ -4114,9 +4162,9 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -4146,6 +4194,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -4164,17 +4213,17 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                 terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                 mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                 biases, exponential, hi, lo);
+      sum_rows_128_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                 asked_stride, terms, terms_stride, written, written_stride,
+                                 x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                 scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                   written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_128(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -4268,33 +4317,39 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* next,
+                                                        size_t next_stride, const float* mask,
+                                                        size_t mask_stride, float scale, const float* sinks,
+                                                        size_t sink_stride, float* y, size_t y_stride,
+                                                        size_t width, bool streams, size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_128(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_128(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
-                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
-                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+                                  size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
+                                  float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -4321,6 +4376,13 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = _mm256_max_ps(_mm256_set1_ps(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -4396,7 +4458,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         _mm_sfence();
@@ -4406,9 +4468,9 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -4438,6 +4500,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -4456,17 +4519,17 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -4560,19 +4623,22 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__avx2_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* next,
+                                                        size_t next_stride, const float* mask,
+                                                        size_t mask_stride, float scale, const float* sinks,
+                                                        size_t sink_stride, float* y, size_t y_stride,
+                                                        size_t width, bool streams, size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }

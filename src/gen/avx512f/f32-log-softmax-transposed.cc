@@ -302,7 +302,6 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
   __m512 max = _mm512_setzero_ps(), hi = max, lo = max, next_hi = max, next_lo = max;
   __m512 terms[80], largest = max, term = max;
   const __m512 scale = _mm512_set1_ps(exponential->scale);
-
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) {

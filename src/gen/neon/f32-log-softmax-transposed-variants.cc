@@ -673,7 +673,6 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
   float32x4_t max = vdupq_n_f32(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
   float32x4_t terms[80], largest = max, term = max;
   const float32x4_t scale = vdupq_n_f32(exponential->scale);
-
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) {
@@ -749,7 +748,6 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
   float32x4_t max = vdupq_n_f32(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
   float32x4_t terms[80], largest = max, term = max;
   const float32x4_t scale = vdupq_n_f32(exponential->scale);
-
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) {

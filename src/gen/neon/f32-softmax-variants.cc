@@ -149,8 +149,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, size_t sink_count,
+                                                      const float* x, size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -173,9 +173,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
+    for (; i + 64 <= (n - sink_count); i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -801,11 +801,11 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 }
 
 [[gnu::always_inline]] static inline void sum_rows_64_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
-    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
-    float* logits, float32x4_t* max, const float* lowers, const float* biases,
-    const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
+    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
+    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
+    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
+    size_t mask_stride, float scale, float* logits, float32x4_t* max, const float* lowers,
+    const float* biases, const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -825,9 +825,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
+    for (; i + 64 <= (n - sink_count); i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -1611,9 +1611,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
     add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-    if (pairs < n) {
-      row_max[1] =
-          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    if (pairs < n - sink_count) {
+      row_max[1] = vmaxq_f32(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
+                                                  scale, logits + pairs));
     }
     max[r] = vmaxq_f32(row_max[0], row_max[1]);
     unmasked += unmasked_stride;
@@ -1628,8 +1628,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
-                                                       size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, size_t sink_count,
+                                                       const float* x, size_t x_stride, const float* asked,
                                                        size_t asked_stride, float* y, size_t y_stride,
                                                        const float* written, size_t written_stride,
                                                        const float* lowers, const float* biases,
@@ -1652,9 +1652,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
+    for (; i + 128 <= (n - sink_count); i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -2548,11 +2548,11 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 }
 
 [[gnu::always_inline]] static inline void sum_rows_128_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
-    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
-    float* logits, float32x4_t* max, const float* lowers, const float* biases,
-    const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
+    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
+    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
+    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
+    size_t mask_stride, float scale, float* logits, float32x4_t* max, const float* lowers,
+    const float* biases, const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -2572,9 +2572,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
+    for (; i + 128 <= (n - sink_count); i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -3738,9 +3738,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
     add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-    if (pairs < n) {
-      row_max[1] =
-          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    if (pairs < n - sink_count) {
+      row_max[1] = vmaxq_f32(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
+                                                  scale, logits + pairs));
     }
     max[r] = vmaxq_f32(row_max[0], row_max[1]);
     unmasked += unmasked_stride;
@@ -3755,8 +3755,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, size_t sink_count,
+                                                      const float* x, size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -3779,7 +3779,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
@@ -4137,11 +4137,11 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 }
 
 [[gnu::always_inline]] static inline void sum_rows_32_making_logits(
-    size_t first, size_t end, size_t n, const float* x, size_t x_stride, const float* asked,
-    size_t asked_stride, float* y, size_t y_stride, const float* written, size_t written_stride,
-    const float* unmasked, size_t unmasked_stride, const float* mask, size_t mask_stride, float scale,
-    float* logits, float32x4_t* max, const float* lowers, const float* biases,
-    const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
+    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
+    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
+    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
+    size_t mask_stride, float scale, float* logits, float32x4_t* max, const float* lowers,
+    const float* biases, const struct smx_f32_exponential* exponential, float32x4_t* hi, float32x4_t* lo) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -4161,7 +4161,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = n / 32 * 32;
+    const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
@@ -4565,9 +4565,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     add_pair(&block_hi[0], &block_lo[0], block_hi[2], block_lo[2]);
     add_pair(&block_hi[1], &block_lo[1], block_hi[3], block_lo[3]);
     add_pair(&block_hi[0], &block_lo[0], block_hi[1], block_lo[1]);
-    if (pairs < n) {
-      row_max[1] =
-          vmaxq_f32(row_max[1], add_mask(n - pairs, unmasked + pairs, mask + pairs, scale, logits + pairs));
+    if (pairs < n - sink_count) {
+      row_max[1] = vmaxq_f32(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
+                                                  scale, logits + pairs));
     }
     max[r] = vmaxq_f32(row_max[0], row_max[1]);
     unmasked += unmasked_stride;
@@ -5152,11 +5152,17 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_64(size_t n, size_t width, const float* input, const float* mask, float scale,
-                        float* output, const struct smx_f32_exponential* exponential) {
+static bool lone_row_64(size_t elements, size_t width, const float* input, const float* mask, float scale,
+                        const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
-  float32x4_t max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
+  float32x4_t max =
+      mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
+  if (sink != nullptr) {
+    terms[elements] = *sink;
+    max = vmaxq_f32(vdupq_n_f32(*sink), max);
+  }
+  const size_t n = elements + (sink != nullptr);
   max = vmaxq_f32(max, vextq_f32(max, max, 2));
   max = vmaxq_f32(max, vrev64q_f32(max));
   if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(exponential->range))) != 0)) return false;
@@ -5789,17 +5795,23 @@ static bool lone_row_64(size_t n, size_t width, const float* input, const float*
   float32x4_t hi, lo;
   reciprocals(vdupq_n_f32(vgetq_lane_f32(block_hi[0], 0)), vdupq_n_f32(vgetq_lane_f32(block_lo[0], 0)), &hi,
               &lo);
-  finish_row(n, width, terms, output, hi, lo, false);
+  finish_row(elements, width, terms, output, hi, lo, false);
   return true;
 }
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_128(size_t n, size_t width, const float* input, const float* mask, float scale,
-                         float* output, const struct smx_f32_exponential* exponential) {
+static bool lone_row_128(size_t elements, size_t width, const float* input, const float* mask, float scale,
+                         const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
-  float32x4_t max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
+  float32x4_t max =
+      mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
+  if (sink != nullptr) {
+    terms[elements] = *sink;
+    max = vmaxq_f32(vdupq_n_f32(*sink), max);
+  }
+  const size_t n = elements + (sink != nullptr);
   max = vmaxq_f32(max, vextq_f32(max, max, 2));
   max = vmaxq_f32(max, vrev64q_f32(max));
   if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(exponential->range))) != 0)) return false;
@@ -6692,17 +6704,23 @@ static bool lone_row_128(size_t n, size_t width, const float* input, const float
   float32x4_t hi, lo;
   reciprocals(vdupq_n_f32(vgetq_lane_f32(block_hi[0], 0)), vdupq_n_f32(vgetq_lane_f32(block_lo[0], 0)), &hi,
               &lo);
-  finish_row(n, width, terms, output, hi, lo, false);
+  finish_row(elements, width, terms, output, hi, lo, false);
   return true;
 }
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_32(size_t n, size_t width, const float* input, const float* mask, float scale,
-                        float* output, const struct smx_f32_exponential* exponential) {
+static bool lone_row_32(size_t elements, size_t width, const float* input, const float* mask, float scale,
+                        const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
-  float32x4_t max = mask != nullptr ? add_mask(n, input, mask, scale, terms) : lane_maxima(n, input);
+  float32x4_t max =
+      mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
+  if (sink != nullptr) {
+    terms[elements] = *sink;
+    max = vmaxq_f32(vdupq_n_f32(*sink), max);
+  }
+  const size_t n = elements + (sink != nullptr);
   max = vmaxq_f32(max, vextq_f32(max, max, 2));
   max = vmaxq_f32(max, vrev64q_f32(max));
   if (!(vminvq_u32(vcaleq_f32(max, vdupq_n_f32(exponential->range))) != 0)) return false;
@@ -7073,20 +7091,23 @@ static bool lone_row_32(size_t n, size_t width, const float* input, const float*
   float32x4_t hi, lo;
   reciprocals(vdupq_n_f32(vgetq_lane_f32(block_hi[0], 0)), vdupq_n_f32(vgetq_lane_f32(block_lo[0], 0)), &hi,
               &lo);
-  finish_row(n, width, terms, output, hi, lo, false);
+  finish_row(elements, width, terms, output, hi, lo, false);
   return true;
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                  const float* next, size_t next_stride, const float* mask, size_t mask_stride,
-                                 float scale, float* y, size_t y_stride, size_t width, bool streams,
-                                 size_t* done, const struct smx_f32_exponential* exponential) {
+                                 float scale, const float* sinks, size_t sink_stride, float* y,
+                                 size_t y_stride, size_t width, bool streams, size_t* done,
+                                 const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -7113,6 +7134,13 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = vmaxq_f32(vdupq_n_f32(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -7171,7 +7199,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         (void)0;
@@ -7181,9 +7209,9 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
         if (scaled < width) {
@@ -7204,6 +7232,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -7222,17 +7251,17 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -7297,33 +7326,39 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                       const float* x, size_t x_stride, const float* next,
+                                                       size_t next_stride, const float* mask,
+                                                       size_t mask_stride, float scale, const float* sinks,
+                                                       size_t sink_stride, float* y, size_t y_stride,
+                                                       size_t width, bool streams, size_t* done,
+                                                       const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc8<false> : rows_u64_acc8<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
-                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
-                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+                                  size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
+                                  float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
   *done = 0;
@@ -7350,6 +7385,13 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = vmaxq_f32(vdupq_n_f32(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -7408,7 +7450,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_128(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                         y + r * y_stride, exponential))
+                         sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         (void)0;
@@ -7418,9 +7460,9 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
         if (scaled < width) {
@@ -7441,6 +7483,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -7459,17 +7502,17 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_128_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                 terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                 mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                 biases, exponential, hi, lo);
+      sum_rows_128_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                 asked_stride, terms, terms_stride, written, written_stride,
+                                 x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                 scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_128(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                   asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                   written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_128(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -7534,33 +7577,39 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__neon_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* next,
+                                                        size_t next_stride, const float* mask,
+                                                        size_t mask_stride, float scale, const float* sinks,
+                                                        size_t sink_stride, float* y, size_t y_stride,
+                                                        size_t width, bool streams, size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_128(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_128(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u128_acc8<false> : rows_u128_acc8<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
-                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
-                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+                                  size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
+                                  float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -7587,6 +7636,13 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = vmaxq_f32(vdupq_n_f32(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -7645,7 +7701,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_32(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         (void)0;
@@ -7655,9 +7711,9 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
         if (scaled < width) {
@@ -7678,6 +7734,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -7696,17 +7753,17 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_32_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_32_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_32(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_32(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -7771,33 +7828,39 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__neon_u32_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* next,
+                                                        size_t next_stride, const float* mask,
+                                                        size_t mask_stride, float scale, const float* sinks,
+                                                        size_t sink_stride, float* y, size_t y_stride,
+                                                        size_t width, bool streams, size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_32(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_32(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }
 
 template <bool kGrows>
 static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
-                                  size_t mask_stride, float scale, float* y, size_t y_stride, size_t width,
-                                  bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+                                  size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
+                                  float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                                  const struct smx_f32_exponential* exponential) {
   // Terms, in a level 1 cache beside the rows. A mask's logits are there before them, the next group's while this one's terms are.
   alignas(64) float room[2048];
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
-  const size_t terms_stride = (longest + 31) / 32 * 32;
+  const size_t sink_count = sinks != nullptr;
+  const size_t followed_width = sinks == nullptr ? width : 0;
+  const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
   *done = 0;
@@ -7824,6 +7887,13 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       } else {
         row_maxima(r, end, length, next_x, x_stride, max);
       }
+    }
+    const size_t with_sinks = sink_count * next_count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < with_sinks; r++) {
+      const float sink = sinks[(count + r) * sink_stride];
+      next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
+      max[r] = vmaxq_f32(vdupq_n_f32(sink), max[r]);
     }
     {
       const size_t left = next_count;
@@ -7882,7 +7952,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
         if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
-                        y + r * y_stride, exponential))
+                        sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
         (void)0;
@@ -7892,9 +7962,9 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros.
+        // Terms are followed by zeros, or that of a sink.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= width ? lanes : length;
+        const size_t scaled = lanes <= followed_width ? lanes : length;
         scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
         if (scaled < width) {
@@ -7915,6 +7985,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     x = next_x;
     y += count * y_stride;
     if (mask != nullptr) mask += count * mask_stride;
+    if (sinks != nullptr) sinks += count * sink_stride;
     n += count * (size_t)growth;
     terms = next_terms;
     count = next_count;
@@ -7933,17 +8004,17 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n, terms, terms_stride, after_next, asked_stride, terms,
-                                terms_stride, written, written_stride, x + count * x_stride, x_stride,
-                                mask + count * mask_stride, mask_stride, scale, made_logits, max, lowers,
-                                biases, exponential, hi, lo);
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+                                asked_stride, terms, terms_stride, written, written_stride,
+                                x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
+                                scale, made_logits, max, lowers, biases, exponential, hi, lo);
     }
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length, logits + r * logits_stride, logits_stride, asked + r * asked_stride,
-                  asked_stride, terms + r * terms_stride, terms_stride, written + r * written_stride,
-                  written_stride, lowers, biases, exponential, hi, lo);
+      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+                  asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
+                  written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
     {
       const size_t left = count;
@@ -8008,19 +8079,22 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__neon_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                        const float* x, size_t x_stride, const float* next,
+                                                        size_t next_stride, const float* mask,
+                                                        size_t mask_stride, float scale, const float* sinks,
+                                                        size_t sink_stride, float* y, size_t y_stride,
+                                                        size_t width, bool streams, size_t* done,
+                                                        const struct smx_f32_exponential* exponential) {
   if (n > 1024) {
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
   const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
-  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, y, y_stride, width, streams,
-      done, exponential);
+  run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
+      y_stride, width, streams, done, exponential);
 }

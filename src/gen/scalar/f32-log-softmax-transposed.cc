@@ -295,7 +295,6 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
   f32x16 max = scalar_set1(0.0f), hi = max, lo = max, next_hi = max, next_lo = max;
   f32x16 terms[80], largest = max, term = max;
   const f32x16 scale = scalar_set1(exponential->scale);
-
   for (size_t g = 0; g < groups + 3; g++) {
     const bool sums = g > 1 && g - 2 < groups;
     if (sums) {

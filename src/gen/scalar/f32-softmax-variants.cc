@@ -195,10 +195,10 @@ static inline float anchor_of(float max_so_far, float max, const struct smx_f32_
 // The sum of a row, folded to the lanes of a vector, where the lanes of each block but the last begin at an anchor. Meanwhile it looks at the row `ahead`, of as
 // many blocks and at least n elements, for its maximum and those up to the end of each block, of logits that it makes where there is a mask.
 
-static void sum_looking_ahead(size_t n, const float* x, float* y, const float* asked, const float* written,
-                              size_t n_ahead, const float* ahead, [[maybe_unused]] const float* mask,
-                              [[maybe_unused]] float scale, [[maybe_unused]] float* logits, f32x16 lower,
-                              f32x16 bias, const float* anchors,
+static void sum_looking_ahead(size_t n, size_t sink_count, const float* x, float* y, const float* asked,
+                              const float* written, size_t n_ahead, const float* ahead,
+                              [[maybe_unused]] const float* mask, [[maybe_unused]] float scale,
+                              [[maybe_unused]] float* logits, f32x16 lower, f32x16 bias, const float* anchors,
                               const struct smx_f32_exponential* exponential, float* block_max, f32x16* max,
                               f32x16* hi, f32x16* lo) {
   const bool kMasks = mask != nullptr;
@@ -222,7 +222,7 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
     f32x16 block_hi[1] = {anchor};
     f32x16 block_lo[1] = {scalar_set1(0.0f)};
 
-    const size_t pairs = block_end / 32 * 32;
+    const size_t pairs = (block_end - sink_count) / 32 * 32;
     size_t i = begin;
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
@@ -328,7 +328,7 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
     add_pair(&row_hi[0], &row_lo[0], block_hi[0], block_lo[0]);
     block_max[begin / 1024] = scalar_reduce_max(scalar_max(row_max[0], row_max[1]));
   }
-  const size_t made = n / 32 * 32;
+  const size_t made = (n - sink_count) / 32 * 32;
   if (made < n_ahead)
     row_max[1] = scalar_max(row_max[1],
                             kMasks ? add_mask(n_ahead - made, ahead + made, mask + made, scale, logits + made)
@@ -343,7 +343,8 @@ static void sum_looking_ahead(size_t n, const float* x, float* y, const float* a
 // sum. So there is always work to do.
 static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x, size_t x_stride,
                             const float* next, size_t next_stride, const float* mask, size_t mask_stride,
-                            float scale, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
+                            float scale, const float* sinks, size_t sink_stride, float* y, size_t y_stride,
+                            size_t width, bool streams, size_t* done,
                             const struct smx_f32_exponential* exponential) {
   const bool has_mask = mask != nullptr;
   // Logits, and then terms: of the row before, of this one, and of the next one.
@@ -360,11 +361,16 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
                                    : lane_maxima(count, x + begin));
     block_max[begin / 1024] = scalar_reduce_max(max);
   }
+  const size_t sink_count = sinks != nullptr;
   for (size_t r = 0;; r++) {
     bool is_within_range = r < rows;
     f32x16 hi = scalar_set1(0.0f);
     f32x16 lo = scalar_set1(0.0f);
     if (is_within_range) {
+      if (sinks != nullptr) {
+        terms[n] = sinks[r * sink_stride];
+        max = scalar_max(scalar_set1(terms[n]), max);
+      }
       max = scalar_max(max, scalar_upper(max, 8));
       max = scalar_max(max, scalar_upper(max, 4));
       max = scalar_max(max, scalar_upper(max, 2));
@@ -386,8 +392,8 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
       const float* const asked = next != nullptr ? next + r * next_stride : ahead + distance;
       const float* const written = streams ? asked : y - (r > 0 ? y_stride : 0);
 
-      sum_looking_ahead(n, own, terms, asked, written, n_ahead, ahead, ahead_mask, scale, logits, lower, bias,
-                        anchors, exponential, block_max, &max, &hi, &lo);
+      sum_looking_ahead(n + sink_count, sink_count, own, terms, asked, written, n_ahead, ahead, ahead_mask,
+                        scale, logits, lower, bias, anchors, exponential, block_max, &max, &hi, &lo);
 
       add_pair(&hi, &lo, scalar_upper(hi, 8), scalar_upper(lo, 8));
       add_pair(&hi, &lo, scalar_upper(hi, 4), scalar_upper(lo, 4));
@@ -414,66 +420,82 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
   if (streams) (void)0;
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                         const float* x, size_t x_stride, const float* next,
+                                                         size_t next_stride, const float* mask,
+                                                         size_t mask_stride, float scale, const float* sinks,
+                                                         size_t sink_stride, float* y, size_t y_stride,
+                                                         size_t width, bool streams, size_t* done,
+                                                         const struct smx_f32_exponential* exponential) {
   if (growth >= 0)
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
-                           y, y_stride, width, streams, done, exponential);
+                           sinks, sink_stride, y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
     rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale,
+                    sinks == nullptr ? sinks : sinks + r * sink_stride, sink_stride, y + r * y_stride,
                     y_stride, width, streams, &one, exponential);
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__scalar_u128_acc8(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* next,
+                                                          size_t next_stride, const float* mask,
+                                                          size_t mask_stride, float scale, const float* sinks,
+                                                          size_t sink_stride, float* y, size_t y_stride,
+                                                          size_t width, bool streams, size_t* done,
+                                                          const struct smx_f32_exponential* exponential) {
   if (growth >= 0)
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
-                           y, y_stride, width, streams, done, exponential);
+                           sinks, sink_stride, y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
     rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale,
+                    sinks == nullptr ? sinks : sinks + r * sink_stride, sink_stride, y + r * y_stride,
                     y_stride, width, streams, &one, exponential);
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__scalar_u32_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* next,
+                                                          size_t next_stride, const float* mask,
+                                                          size_t mask_stride, float scale, const float* sinks,
+                                                          size_t sink_stride, float* y, size_t y_stride,
+                                                          size_t width, bool streams, size_t* done,
+                                                          const struct smx_f32_exponential* exponential) {
   if (growth >= 0)
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
-                           y, y_stride, width, streams, done, exponential);
+                           sinks, sink_stride, y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
     rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale,
+                    sinks == nullptr ? sinks : sinks + r * sink_stride, sink_stride, y + r * y_stride,
                     y_stride, width, streams, &one, exponential);
   }
 }
 
-extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(
-    size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
-    size_t next_stride, const float* mask, size_t mask_stride, float scale, float* y, size_t y_stride,
-    size_t width, bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
+extern "C" void smx_f32_softmax_ukernel__scalar_u64_acc16(size_t rows, size_t n, ptrdiff_t growth,
+                                                          const float* x, size_t x_stride, const float* next,
+                                                          size_t next_stride, const float* mask,
+                                                          size_t mask_stride, float scale, const float* sinks,
+                                                          size_t sink_stride, float* y, size_t y_stride,
+                                                          size_t width, bool streams, size_t* done,
+                                                          const struct smx_f32_exponential* exponential) {
   if (growth >= 0)
     return rows_one_by_one(rows, n, (size_t)growth, x, x_stride, next, next_stride, mask, mask_stride, scale,
-                           y, y_stride, width, streams, done, exponential);
+                           sinks, sink_stride, y, y_stride, width, streams, done, exponential);
   *done = 0;
   for (size_t one = 1; *done < rows && one == 1; *done += one) {
     const size_t r = *done;
     rows_one_by_one(1, n + (r) * (size_t)growth, 0, x + r * x_stride, x_stride, nullptr, 0,
-                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale, y + r * y_stride,
+                    mask == nullptr ? mask : mask + r * mask_stride, mask_stride, scale,
+                    sinks == nullptr ? sinks : sinks + r * sink_stride, sink_stride, y + r * y_stride,
                     y_stride, width, streams, &one, exponential);
   }
 }
