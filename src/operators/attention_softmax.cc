@@ -651,7 +651,7 @@ smx_softmax_plan PlanQueries(const AttentionSoftmax& op, size_t threads) {
   shape.grouped_channels = op.attention.logsumexp != nullptr ? 0 : has_sinks ? SMX_BLOCK : SMX_GROUPED;
   shape.varies = op.restricts();
   shape.stores_terms = shape.channels <= SMX_TILE || !op.makes_logits() ||
-                       (op.rows.types->output == smx_datatype_f32 && !is_in_place && !has_sinks);
+                       (op.rows.types->output == smx_datatype_f32 && !is_in_place);
   const smx_attention_strides& y = op.attention.output_strides;
   shape.aligned_rows = op.rows.types->output == smx_datatype_f32 &&
                        smx_are_aligned_rows(op.attention.output, y.query | y.head | y.batch);
