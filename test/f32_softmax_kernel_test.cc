@@ -472,33 +472,40 @@ TEST_P(SeveralRowsKernel, TakesSinks) {
   for (const size_t n : {1, 2, 15, 16, 17, 31, 32, 33, 63, 100, 127, 250, SMX_BLOCK - 33, SMX_BLOCK - 1}) {
     for (const size_t growth : {0, 1}) {
       for (const size_t sink_stride : {0, 1}) {
-        const size_t rows = n + growth * ManyRows(n) < SMX_BLOCK && n % 2 == 1 ? ManyRows(n) : 1;
-        const size_t longest = n + growth * (rows - 1), width = longest + 3, stride = longest + 5;
-        GuardedBuffer<float> x((rows - 1) * stride + longest), y((rows - 1) * stride + width);
-        GuardedBuffer<float> mask(NormalRow(longest, 2.0f, n)),
-            sinks(NormalRow(sink_stride * (rows - 1) + 1, 4.0f, n));
-        std::fill_n(x.data(), x.size(), NAN);
-        std::fill_n(y.data(), y.size(), kUntouched);
-        std::vector<float> expected(y.begin(), y.end());
-        mask[0] = n > 16 ? -INFINITY : mask[0];
-        for (size_t r = 0; r < rows; r++) {
-          const size_t length = n + growth * r, at = r * stride;
-          std::vector<float> row = NormalRow(length, 4.0f, r);
-          if (mask[0] == -INFINITY && r == rows / 2) row[0] = NAN;  // hidden
-          std::copy(row.begin(), row.end(), x.data() + at);
-          for (size_t i = 0; i < length; i++) {
-            row[i] = mask[i] == -INFINITY ? -INFINITY : std::fma(0.37f, row[i], mask[i]);
+        for (const bool streams : {false, true}) {
+          const size_t rows = n + growth * ManyRows(n) < SMX_BLOCK && n % 2 == 1 ? ManyRows(n) : 1;
+          const size_t longest = n + growth * (rows - 1), width = longest + 3, x_stride = longest + 5;
+          const size_t y_stride = (width + SMX_LANES - 1) / SMX_LANES * SMX_LANES;
+          GuardedBuffer<float> x((rows - 1) * x_stride + longest);
+          GuardedBuffer<float> y((rows - 1) * y_stride + width,
+                                 streams ? GuardedEdge::kBeginning : GuardedEdge::kEnd);
+          GuardedBuffer<float> mask(NormalRow(longest, 2.0f, n));
+          const GuardedBuffer<float> sinks(NormalRow(sink_stride * (rows - 1) + 1, 4.0f, n));
+          std::fill_n(x.data(), x.size(), NAN);
+          std::fill_n(y.data(), y.size(), kUntouched);
+          std::vector<float> expected(y.begin(), y.end());
+          if (n > 16) mask[0] = -INFINITY;
+          for (size_t r = 0; r < rows; r++) {
+            const size_t length = n + growth * r;
+            std::vector<float> row = NormalRow(length, 4.0f, r);
+            if (n > 16 && r == rows / 2) row[0] = NAN;  // hidden
+            std::copy(row.begin(), row.end(), x.data() + r * x_stride);
+            for (size_t i = 0; i < length; i++) {
+              row[i] = mask[i] == -INFINITY ? -INFINITY : std::fma(0.37f, row[i], mask[i]);
+            }
+            row.push_back(sinks[sink_stride * r]);
+            row = OneRow(false, row);
+            row.back() = 0.0f;
+            row.resize(width, 0.0f);
+            std::copy(row.begin(), row.end(), expected.data() + r * y_stride);
           }
-          row.push_back(sinks[sink_stride * r]);
-          row = OneRow(false, row);
-          std::copy_n(row.begin(), length, expected.data() + at);
-          std::fill(expected.data() + at + length, expected.data() + at + width, 0.0f);
+          RowOptions options = {mask.data(), 0, 0.37f, streams, static_cast<ptrdiff_t>(growth), width};
+          options.sinks = sinks.data();
+          options.sink_stride = sink_stride;
+          ASSERT_EQ(Run(rows, n, x.data(), x_stride, y.data(), y_stride, options), rows);
+          EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size())) << "n = " << n << ", growth " << growth;
+          EXPECT_TRUE(y.SurroundingsAreIntact());
         }
-        RowOptions options = {mask.data(), 0, 0.37f, false, static_cast<ptrdiff_t>(growth), width};
-        options.sinks = sinks.data();
-        options.sink_stride = sink_stride;
-        ASSERT_EQ(Run(rows, n, x.data(), stride, y.data(), stride, options), rows);
-        EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size())) << "n = " << n << ", growth " << growth;
       }
     }
   }
