@@ -277,6 +277,22 @@ TEST_P(AttentionRows, ThatGrowAnewWithEveryHead) {
   }
 }
 
+// Whose results, and zeros behind them, are written past the caches.
+TEST_P(AttentionRows, OfCausalQueriesWithSinksAreAligned) {
+  for (const size_t keys : {112, 1008}) {
+    for (const size_t queries : {size_t{1}, size_t{40}, keys}) {
+      Problem p = ProblemOf(1, 3, std::min<size_t>(queries, RunsSparseTests() ? 40 : keys), keys);
+      const size_t elements = p.sizes.queries * keys;
+      p.input_strides = p.output_strides = {3 * elements, elements, keys, 1};
+      p.flags = SMX_FLAG_CAUSAL;
+      p.scale = 0.37f;
+      p.sinks = {0.5f, -1.0f, 2.0f};
+      ExpectExpected(p, GetParam(), 1);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 // Queries of more than a block of keys, each of which sees more, fewer or others than the one before, up to and beyond the next block.
 TEST_P(AttentionRows, ThatGrowShrinkAndMoveOverSeveralBlocks) {
   for (const size_t block : {1, 2, 3}) {

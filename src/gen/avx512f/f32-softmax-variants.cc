@@ -2714,7 +2714,6 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t sink_count = sinks != nullptr;
-  const size_t followed_width = sinks == nullptr ? width : 0;
   const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 4 ? most : 4;
@@ -2743,9 +2742,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
-    const size_t with_sinks = sink_count * next_count;
+    const size_t sinks_made = sink_count * next_count;
 #pragma GCC unroll 1
-    for (size_t r = 0; r < with_sinks; r++) {
+    for (size_t r = 0; r < sinks_made; r++) {
       const float sink = sinks[(count + r) * sink_stride];
       next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
       max[r] = _mm512_max_ps(_mm512_set1_ps(sink), max[r]);
@@ -2854,9 +2853,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros, or that of a sink.
+        // Terms are followed by zeros.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= followed_width ? lanes : length;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -2917,6 +2916,10 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
+    // Those of sinks have no results.
+    const size_t sinks_summed = sink_count * count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < sinks_summed; r++) terms[r * terms_stride + n + (r) * (size_t)growth] = 0.0f;
     {
       const size_t left = count;
       {
@@ -3067,7 +3070,6 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t sink_count = sinks != nullptr;
-  const size_t followed_width = sinks == nullptr ? width : 0;
   const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
@@ -3096,9 +3098,9 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
-    const size_t with_sinks = sink_count * next_count;
+    const size_t sinks_made = sink_count * next_count;
 #pragma GCC unroll 1
-    for (size_t r = 0; r < with_sinks; r++) {
+    for (size_t r = 0; r < sinks_made; r++) {
       const float sink = sinks[(count + r) * sink_stride];
       next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
       max[r] = _mm512_max_ps(_mm512_set1_ps(sink), max[r]);
@@ -3207,9 +3209,9 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros, or that of a sink.
+        // Terms are followed by zeros.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= followed_width ? lanes : length;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -3270,6 +3272,10 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
+    // Those of sinks have no results.
+    const size_t sinks_summed = sink_count * count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < sinks_summed; r++) terms[r * terms_stride + n + (r) * (size_t)growth] = 0.0f;
     {
       const size_t left = count;
       {
@@ -3420,7 +3426,6 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t sink_count = sinks != nullptr;
-  const size_t followed_width = sinks == nullptr ? width : 0;
   const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 8 ? most : 8;
@@ -3449,9 +3454,9 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
-    const size_t with_sinks = sink_count * next_count;
+    const size_t sinks_made = sink_count * next_count;
 #pragma GCC unroll 1
-    for (size_t r = 0; r < with_sinks; r++) {
+    for (size_t r = 0; r < sinks_made; r++) {
       const float sink = sinks[(count + r) * sink_stride];
       next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
       max[r] = _mm512_max_ps(_mm512_set1_ps(sink), max[r]);
@@ -3560,9 +3565,9 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros, or that of a sink.
+        // Terms are followed by zeros.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= followed_width ? lanes : length;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -3623,6 +3628,10 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
                    asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                    written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
+    // Those of sinks have no results.
+    const size_t sinks_summed = sink_count * count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < sinks_summed; r++) terms[r * terms_stride + n + (r) * (size_t)growth] = 0.0f;
     {
       const size_t left = count;
       {
@@ -3771,7 +3780,6 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t sink_count = sinks != nullptr;
-  const size_t followed_width = sinks == nullptr ? width : 0;
   const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 16 ? most : 16;
@@ -3800,9 +3808,9 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
-    const size_t with_sinks = sink_count * next_count;
+    const size_t sinks_made = sink_count * next_count;
 #pragma GCC unroll 1
-    for (size_t r = 0; r < with_sinks; r++) {
+    for (size_t r = 0; r < sinks_made; r++) {
       const float sink = sinks[(count + r) * sink_stride];
       next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
       max[r] = _mm512_max_ps(_mm512_set1_ps(sink), max[r]);
@@ -3911,9 +3919,9 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros, or that of a sink.
+        // Terms are followed by zeros.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= followed_width ? lanes : length;
+        const size_t scaled = lanes <= width ? lanes : length;
         if (streams) {
           scale_rows<true>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                            row_hi, row_lo);
@@ -3974,6 +3982,10 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
+    // Those of sinks have no results.
+    const size_t sinks_summed = sink_count * count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < sinks_summed; r++) terms[r * terms_stride + n + (r) * (size_t)growth] = 0.0f;
     {
       const size_t left = count;
       {

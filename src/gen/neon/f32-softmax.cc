@@ -2856,7 +2856,6 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
   float* terms = room;
   const size_t longest = growth > 0 ? n + (rows - 1) * (size_t)growth : n;
   const size_t sink_count = sinks != nullptr;
-  const size_t followed_width = sinks == nullptr ? width : 0;
   const size_t terms_stride = (longest + sink_count + 31) / 32 * 32;
   const size_t most = (mask != nullptr ? 1024 : 2048) / terms_stride;
   const size_t together = most < 4 ? most : 4;
@@ -2885,9 +2884,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
         row_maxima(r, end, length, next_x, x_stride, max);
       }
     }
-    const size_t with_sinks = sink_count * next_count;
+    const size_t sinks_made = sink_count * next_count;
 #pragma GCC unroll 1
-    for (size_t r = 0; r < with_sinks; r++) {
+    for (size_t r = 0; r < sinks_made; r++) {
       const float sink = sinks[(count + r) * sink_stride];
       next_terms[r * terms_stride + n + (count + r) * (size_t)growth] = sink;
       max[r] = vmaxq_f32(vdupq_n_f32(sink), max[r]);
@@ -2959,9 +2958,9 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
       for (size_t r = 0; r < left_to_write; r += kGrows ? 1 : left_to_write) {
         const size_t end = kGrows ? r + 1 : left_to_write;
         const size_t length = n + (r) * (size_t)growth;
-        // Terms are followed by zeros, or that of a sink.
+        // Terms are followed by zeros.
         const size_t lanes = (length + 15) / 16 * 16;
-        const size_t scaled = lanes <= followed_width ? lanes : length;
+        const size_t scaled = lanes <= width ? lanes : length;
         scale_rows<false>(r, end, scaled, terms + r * terms_stride, terms_stride, y + r * y_stride, y_stride,
                           row_hi, row_lo);
         if (scaled < width) {
@@ -3013,6 +3012,10 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
+    // Those of sinks have no results.
+    const size_t sinks_summed = sink_count * count;
+#pragma GCC unroll 1
+    for (size_t r = 0; r < sinks_summed; r++) terms[r * terms_stride + n + (r) * (size_t)growth] = 0.0f;
     {
       const size_t left = count;
       {
