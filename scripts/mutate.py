@@ -361,7 +361,7 @@ MUTATIONS = [
     Mutation("sinks of f32-softmax not among what is the largest", SEVERAL_ROWS, 'max[r] = {{ isa.max(isa.set1("sink"), "max[r]") }};', "", ROWS, "*Sink*"),
     Mutation("sinks of f32-softmax behind the first row's elements", SEVERAL_ROWS, '{{ length("count + r") }}] = sink;', "n] = sink;", ROWS, "*Sink*"),
     Mutation("results of f32-softmax for sinks", SEVERAL_ROWS, "sinks_summed = sink_count * count;", "sinks_summed = 0 * sink_count * count;", ROWS, "*Sink*"),
-    Mutation("logits of f32-softmax's next group beyond its rows", SEVERAL_ROWS, 'end="n" if log else "(n - sink_count)"', 'end="n" if log else "(n - 0 * sink_count)"', ROWS, "*Sink*"),
+    Mutation("logits of f32-softmax's next group beyond its rows", SEVERAL_ROWS, 'end="(n - sink_count)" if makes', 'end="(n - 0 * sink_count)" if makes', ROWS, "*Sink*"),
     Mutation("lone row of f32-softmax without its sink", SEVERAL_ROWS, "const size_t n = elements + (sink != nullptr);", "const size_t n = elements;", ROWS, "*Sink*"),
     Mutation("sink of a lone row not among what is the largest", SEVERAL_ROWS, 'max = {{ isa.max(isa.set1("*sink"), "max") }};', "", ROWS, "*Sink*"),
     Mutation("row of f32-softmax that holds NaN computed anew without its sink", SEVERAL_ROWS, "sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential)) continue;", "nullptr, y + r * y_stride, exponential)) continue;", ROWS, "*Sink*"),

@@ -146,8 +146,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, size_t sink_count,
-                                                      const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -170,9 +170,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= (n - sink_count); i += 64) {
+    for (; i + 64 <= n; i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -973,8 +973,8 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, size_t sink_count,
-                                                       const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
+                                                       size_t x_stride, const float* asked,
                                                        size_t asked_stride, float* y, size_t y_stride,
                                                        const float* written, size_t written_stride,
                                                        const float* lowers, const float* biases,
@@ -997,9 +997,9 @@ static inline __m256 add_mask(size_t n, const float* x, const float* mask, float
     __m256 block_hi[2] = {anchor, anchor};
     __m256 block_lo[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= (n - sink_count); i += 128) {
+    for (; i + 128 <= n; i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -3608,7 +3608,7 @@ static inline void rows_u64_acc4(size_t rows, size_t n, ptrdiff_t growth, const 
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -3917,7 +3917,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -4226,7 +4226,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_128(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_128(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                    asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                    written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -4535,7 +4535,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }

@@ -146,8 +146,8 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, size_t sink_count,
-                                                      const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -170,9 +170,9 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
     __m512 block_hi[1] = {anchor};
     __m512 block_lo[1] = {_mm512_setzero_ps()};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= (n - sink_count); i += 64) {
+    for (; i + 64 <= n; i += 64) {
       __builtin_prefetch(asked + i + 0);
       __builtin_prefetch(asked + i + 16);
       __builtin_prefetch(written + i + 0, 1);
@@ -1494,7 +1494,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }

@@ -149,8 +149,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, size_t sink_count,
-                                                      const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -173,9 +173,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= (n - sink_count); i += 64) {
+    for (; i + 64 <= n; i += 64) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -1628,8 +1628,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, size_t sink_count,
-                                                       const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_128(size_t first, size_t end, size_t n, const float* x,
+                                                       size_t x_stride, const float* asked,
                                                        size_t asked_stride, float* y, size_t y_stride,
                                                        const float* written, size_t written_stride,
                                                        const float* lowers, const float* biases,
@@ -1652,9 +1652,9 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 128 <= (n - sink_count); i += 128) {
+    for (; i + 128 <= n; i += 128) {
       {
         __builtin_prefetch(asked + i + 0);
         __builtin_prefetch(asked + i + 16);
@@ -3755,8 +3755,8 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, size_t sink_count,
-                                                      const float* x, size_t x_stride, const float* asked,
+[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
+                                                      size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
                                                       const float* lowers, const float* biases,
@@ -3779,7 +3779,7 @@ static inline float32x4_t add_mask(size_t n, const float* x, const float* mask, 
     float32x4_t block_hi[4] = {anchor, anchor, anchor, anchor};
     float32x4_t block_lo[4] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
 
-    const size_t pairs = (n - sink_count) / 32 * 32;
+    const size_t pairs = n / 32 * 32;
     size_t i = 0;
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
@@ -7258,7 +7258,7 @@ static inline void rows_u64_acc8(size_t rows, size_t n, ptrdiff_t growth, const 
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -7512,7 +7512,7 @@ static inline void rows_u128_acc8(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_128(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_128(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                    asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                    written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -7766,7 +7766,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_32(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_32(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -8020,7 +8020,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
