@@ -148,7 +148,7 @@ class Queries {
   }
 
   // How many of the next `count`, which follow one another, see keys that begin `shift` behind those of the one before, and are
-  // `growth` more than those; this one included. Of one head, where that is not none.
+  // `growth` more than those; this one included. Those of other heads begin anew, where queries see different keys.
   size_t Alike(size_t count, ptrdiff_t* shift, ptrdiff_t* growth) const {
     *shift = *growth = 0;
     if (!op_.restricts() || op_.attention.queries == 1) return count;
