@@ -412,10 +412,11 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
         level_rows(lengths, row + g * 16, n, from, stride, from_mask == nullptr ? -INFINITY : 0.0f, level[0]);
         from = level[0];
         stride = 32;
-        if (from_mask != nullptr)
+        if (from_mask != nullptr) {
           level_rows(lengths, row + g * 16, n, from_mask, mask_stride, -INFINITY, level[1]);
-        from_mask = from_mask == nullptr ? nullptr : level[1];
-        stride_of_mask = 32;
+          from_mask = level[1];
+          stride_of_mask = 32;
+        }
       }
       max = from_mask != nullptr ? load_logits(n, from, stride, from_mask, stride_of_mask, scale, loaded)
                                  : load_elements(n, from, stride, loaded);
@@ -515,10 +516,11 @@ static size_t run_64(size_t groups, size_t length, const struct smx_row_lengths*
         level_rows(lengths, row + g * 16, n, from, stride, from_mask == nullptr ? -INFINITY : 0.0f, level[0]);
         from = level[0];
         stride = 32;
-        if (from_mask != nullptr)
+        if (from_mask != nullptr) {
           level_rows(lengths, row + g * 16, n, from_mask, mask_stride, -INFINITY, level[1]);
-        from_mask = from_mask == nullptr ? nullptr : level[1];
-        stride_of_mask = 32;
+          from_mask = level[1];
+          stride_of_mask = 32;
+        }
       }
       max = from_mask != nullptr ? load_logits(n, from, stride, from_mask, stride_of_mask, scale, loaded)
                                  : load_elements(n, from, stride, loaded);
