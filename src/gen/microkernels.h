@@ -32,12 +32,12 @@ struct smx_f32_column_logarithms;
 
 #if defined(__x86_64__)
 #define SMX_FOREACH_AVX512F_MICROKERNEL(ROW)                                                             \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                           \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                           \
   ROW(avx512f, f16_raddextexp, smx_f16_raddextexp_ukernel__avx512f_u64, 64, 1)                           \
   ROW(avx512f, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx512f_u64, 64, 1)                         \
   ROW(avx512f, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx512f_u64, 64, 1)                           \
   ROW(avx512f, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx512f_u64, 64, 1)                           \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                       \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                       \
   ROW(avx512f, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                       \
   ROW(avx512f, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx512f_u32, 32, 1)                     \
   ROW(avx512f, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)               \
@@ -48,16 +48,16 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)               \
   ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                       \
   ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u64, 64, 1)                       \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                     \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                     \
   ROW(avx512f, f16_vstreamextexp, smx_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                     \
   ROW(avx512f, bf16_vstreamextexp, smx_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)                   \
   ROW(avx512f, f16_f32_vstreamextexp, smx_f16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)             \
   ROW(avx512f, bf16_f32_vstreamextexp, smx_bf16_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)           \
   ROW(avx512f, f32_f16_vstreamextexp, smx_f32_f16_vstreamextexp_ukernel__avx512f_u32, 32, 1)             \
   ROW(avx512f, f32_bf16_vstreamextexp, smx_f32_bf16_vstreamextexp_ukernel__avx512f_u32, 32, 1)           \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)                 \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                               \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                          \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)                 \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                               \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                          \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u32, 32, 1)           \
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                  \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u16, 16, 1)   \
@@ -70,7 +70,7 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)               \
   ROW(avx512f, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx512f_u16, 16, 1)                 \
   ROW(avx512f, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx512f_u16, 16, 1)                 \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                  \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                  \
   ROW(avx512f, f16_rmax, smx_f16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                  \
   ROW(avx512f, bf16_rmax, smx_bf16_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                \
   ROW(avx512f, qu8_rmax, smx_qu8_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                  \
@@ -96,33 +96,33 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_vaddslope, smx_f32_vaddslope_ukernel__avx512f_u64, 64, 1)                             \
   ROW(avx512f, f32_vsoftcap, smx_f32_vsoftcap_ukernel__avx512f_u64, 64, 1)
 #define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                               \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u32, 32, 1)                         \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                         \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                       \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                    \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                  \
   ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                  \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u64, 64, 1)                     \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                     \
   ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                   \
   ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
   ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
   ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
   ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u32, 32, 1)                   \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                   \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                   \
   ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                 \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u32, 32, 1)               \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)               \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)             \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)          \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)        \
   ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)        \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u16, 16, 1)                             \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                             \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                             \
   ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                           \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                          \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                          \
   ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                        \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u32_acc16, 32, 16)                        \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                        \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u16, 16, 1)         \
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64, 64, 1)         \
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                  \
@@ -131,9 +131,9 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u128_acc4, 128, 4)        \
   ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u64_acc4, 64, 4)          \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                     \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                     \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                              \
   ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                             \
@@ -178,7 +178,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, bf16_raddextexp, smx_bf16_raddextexp_ukernel__avx2_u64, 64, 1)                         \
   ROW(avx2, qu8_raddextexp, smx_qu8_raddextexp_ukernel__avx2_u64, 64, 1)                           \
   ROW(avx2, qs8_raddextexp, smx_qs8_raddextexp_ukernel__avx2_u64, 64, 1)                           \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                     \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                       \
   ROW(avx2, f16_vscaleextexp, smx_f16_vscaleextexp_ukernel__avx2_u32, 32, 1)                       \
   ROW(avx2, bf16_vscaleextexp, smx_bf16_vscaleextexp_ukernel__avx2_u32, 32, 1)                     \
   ROW(avx2, f16_f32_vscaleextexp, smx_f16_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)               \
@@ -211,7 +211,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)               \
   ROW(avx2, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx2_u16, 16, 1)                 \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                  \
   ROW(avx2, f16_rmax, smx_f16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                  \
   ROW(avx2, bf16_rmax, smx_bf16_rmax_ukernel__avx2_u64_acc4, 64, 4)                                \
   ROW(avx2, qu8_rmax, smx_qu8_rmax_ukernel__avx2_u64_acc4, 64, 4)                                  \
@@ -228,8 +228,8 @@ struct smx_f32_column_logarithms;
   ROW(avx2, bf16_f32_vcvt, smx_bf16_f32_vcvt_ukernel__avx2_u32, 32, 1)                             \
   ROW(avx2, f32_f16_vcvt, smx_f32_f16_vcvt_ukernel__avx2_u32, 32, 1)                               \
   ROW(avx2, f32_bf16_vcvt, smx_f32_bf16_vcvt_ukernel__avx2_u32, 32, 1)                             \
-  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                               \
-  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                               \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u16, 16, 1)                               \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u16, 16, 1)                               \
   ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u64, 64, 1)                               \
   ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u64, 64, 1)                               \
   ROW(avx2, f32_vaddmask, smx_f32_vaddmask_ukernel__avx2_u64, 64, 1)                               \
@@ -243,8 +243,8 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                  \
   ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                  \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u32, 32, 1)                     \
   ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                     \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                   \
   ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
   ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
   ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
@@ -273,12 +273,12 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)          \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                     \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                     \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                \
-  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u16, 16, 1)                             \
-  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u16, 16, 1)                             \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                              \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                             \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                             \
   ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u16, 16, 1)                             \
   ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u16, 16, 1)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
@@ -455,7 +455,7 @@ struct smx_f32_column_logarithms;
 #endif
 
 #define SMX_FOREACH_SCALAR_MICROKERNEL(ROW)                                                            \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                           \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                         \
   ROW(scalar, f16_raddextexp, smx_f16_raddextexp_ukernel__scalar_u64, 64, 1)                           \
   ROW(scalar, bf16_raddextexp, smx_bf16_raddextexp_ukernel__scalar_u64, 64, 1)                         \
   ROW(scalar, qu8_raddextexp, smx_qu8_raddextexp_ukernel__scalar_u64, 64, 1)                           \
@@ -493,7 +493,7 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)               \
   ROW(scalar, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__scalar_u16, 16, 1)                 \
   ROW(scalar, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__scalar_u16, 16, 1)                 \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                  \
   ROW(scalar, f16_rmax, smx_f16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                  \
   ROW(scalar, bf16_rmax, smx_bf16_rmax_ukernel__scalar_u64_acc4, 64, 4)                                \
   ROW(scalar, qu8_rmax, smx_qu8_rmax_ukernel__scalar_u64_acc4, 64, 4)                                  \
@@ -519,8 +519,8 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_vaddslope, smx_f32_vaddslope_ukernel__scalar_u64, 64, 1)                             \
   ROW(scalar, f32_vsoftcap, smx_f32_vsoftcap_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                              \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                         \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                         \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128, 128, 1)                       \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                    \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                  \
   ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                  \
@@ -553,7 +553,7 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64, 64, 1) \
   ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u256_acc4, 256, 4)        \
   ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u128_acc4, 128, 4)        \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                     \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                     \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                \

@@ -42,29 +42,6 @@ extern "C" void smx_f32_rmax_ukernel__avx2_u32_acc2(size_t n, const float* x, fl
   *max = avx2_reduce_max(m0);
 }
 
-extern "C" void smx_f32_rmax_ukernel__avx2_u32_acc4(size_t n, const float* x, float* max) {
-  __m256 m0 = _mm256_set1_ps(-INFINITY);
-  __m256 m1 = m0;
-  __m256 m2 = m0;
-  __m256 m3 = m0;
-  for (; n >= 32; n -= 32) {
-    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 0));
-    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 8));
-    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 16));
-    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 24));
-    x += 32;
-  }
-  m0 = _mm256_max_ps(m0, m1);
-  m0 = _mm256_max_ps(m0, m2);
-  m0 = _mm256_max_ps(m0, m3);
-  for (; n >= 8; n -= 8) {
-    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x));
-    x += 8;
-  }
-  if (n > 0) m0 = _mm256_max_ps(m0, avx2_load_tail(x, n, m0));
-  *max = avx2_reduce_max(m0);
-}
-
 extern "C" void smx_f32_rmax_ukernel__avx2_u64(size_t n, const float* x, float* max) {
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   for (; n >= 64; n -= 64) {
@@ -124,6 +101,41 @@ extern "C" void smx_f32_rmax_ukernel__avx2_u64_acc4(size_t n, const float* x, fl
     m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 48));
     m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 56));
     x += 64;
+  }
+  m0 = _mm256_max_ps(m0, m1);
+  m0 = _mm256_max_ps(m0, m2);
+  m0 = _mm256_max_ps(m0, m3);
+  for (; n >= 8; n -= 8) {
+    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x));
+    x += 8;
+  }
+  if (n > 0) m0 = _mm256_max_ps(m0, avx2_load_tail(x, n, m0));
+  *max = avx2_reduce_max(m0);
+}
+
+extern "C" void smx_f32_rmax_ukernel__avx2_u128_acc4(size_t n, const float* x, float* max) {
+  __m256 m0 = _mm256_set1_ps(-INFINITY);
+  __m256 m1 = m0;
+  __m256 m2 = m0;
+  __m256 m3 = m0;
+  for (; n >= 128; n -= 128) {
+    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 0));
+    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 8));
+    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 16));
+    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 24));
+    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 32));
+    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 40));
+    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 48));
+    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 56));
+    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 64));
+    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 72));
+    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 80));
+    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 88));
+    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 96));
+    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 104));
+    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 112));
+    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 120));
+    x += 128;
   }
   m0 = _mm256_max_ps(m0, m1);
   m0 = _mm256_max_ps(m0, m2);

@@ -6,29 +6,17 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_f32_rmax_ukernel__avx2_u128_acc4(size_t n, const float* x, float* max) {
+extern "C" void smx_f32_rmax_ukernel__avx2_u32_acc4(size_t n, const float* x, float* max) {
   __m256 m0 = _mm256_set1_ps(-INFINITY);
   __m256 m1 = m0;
   __m256 m2 = m0;
   __m256 m3 = m0;
-  for (; n >= 128; n -= 128) {
+  for (; n >= 32; n -= 32) {
     m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 0));
     m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 8));
     m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 16));
     m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 24));
-    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 32));
-    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 40));
-    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 48));
-    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 56));
-    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 64));
-    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 72));
-    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 80));
-    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 88));
-    m0 = _mm256_max_ps(m0, _mm256_loadu_ps(x + 96));
-    m1 = _mm256_max_ps(m1, _mm256_loadu_ps(x + 104));
-    m2 = _mm256_max_ps(m2, _mm256_loadu_ps(x + 112));
-    m3 = _mm256_max_ps(m3, _mm256_loadu_ps(x + 120));
-    x += 128;
+    x += 32;
   }
   m0 = _mm256_max_ps(m0, m1);
   m0 = _mm256_max_ps(m0, m2);

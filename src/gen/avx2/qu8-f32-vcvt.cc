@@ -4,42 +4,18 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 
-extern "C" void smx_qu8_f32_vcvt_ukernel__avx2_u64(size_t n, const uint8_t* x, float* y) {
-  for (; n >= 64; n -= 64) {
-    {
-      __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + 0));
-      __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + 8));
-      __m256 x2 = avx2_from_qu8(avx2_load_bytes(x + 16));
-      __m256 x3 = avx2_from_qu8(avx2_load_bytes(x + 24));
+extern "C" void smx_qu8_f32_vcvt_ukernel__avx2_u16(size_t n, const uint8_t* x, float* y) {
+  for (; n >= 16; n -= 16) {
+    __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + 0));
+    __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + 8));
 
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
+    const __m256 y0 = x0;
+    const __m256 y1 = x1;
 
-      _mm256_storeu_ps(y + 0, y0);
-      _mm256_storeu_ps(y + 8, y1);
-      _mm256_storeu_ps(y + 16, y2);
-      _mm256_storeu_ps(y + 24, y3);
-    }
-    {
-      __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + 32));
-      __m256 x1 = avx2_from_qu8(avx2_load_bytes(x + 40));
-      __m256 x2 = avx2_from_qu8(avx2_load_bytes(x + 48));
-      __m256 x3 = avx2_from_qu8(avx2_load_bytes(x + 56));
-
-      const __m256 y0 = x0;
-      const __m256 y1 = x1;
-      const __m256 y2 = x2;
-      const __m256 y3 = x3;
-
-      _mm256_storeu_ps(y + 32, y0);
-      _mm256_storeu_ps(y + 40, y1);
-      _mm256_storeu_ps(y + 48, y2);
-      _mm256_storeu_ps(y + 56, y3);
-    }
-    x += 64;
-    y += 64;
+    _mm256_storeu_ps(y + 0, y0);
+    _mm256_storeu_ps(y + 8, y1);
+    x += 16;
+    y += 16;
   }
   for (; n >= 8; n -= 8) {
     __m256 x0 = avx2_from_qu8(avx2_load_bytes(x + 0));

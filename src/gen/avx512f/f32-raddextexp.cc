@@ -77,7 +77,7 @@ static inline bool hold(struct smx_f32_reference* reference, float max, __m512* 
 }
 
 // Adds a block of n elements to the tile's lanes. What is `next` is asked for.
-static inline void add_block_u64(size_t n, const float* x, const float* next,
+static inline void add_block_u32(size_t n, const float* x, const float* next,
                                  const struct smx_f32_reference* reference, __m512* hi, __m512* lo) {
   const __m512 lower =
       _mm512_set1_ps(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
@@ -96,74 +96,6 @@ static inline void add_block_u64(size_t n, const float* x, const float* next,
 
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(next + i + 32);
-    __builtin_prefetch(next + i + 48);
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
-    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
-    u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-  }
   for (; i < pairs; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
@@ -266,7 +198,7 @@ static inline void add_block_u64(size_t n, const float* x, const float* next,
 
 // Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow. What is `next` is asked for.
 
-static inline void add_blocks_u64(const float* x, const float* next,
+static inline void add_blocks_u32(const float* x, const float* next,
                                   const struct smx_f32_reference* reference, const int32_t* anchors,
                                   __m512* hi, __m512* lo, float* maxima) {
   const __m512 lower =
@@ -291,77 +223,44 @@ static inline void add_blocks_u64(const float* x, const float* next,
   __m512 block_lo[1][1] = {
       {_mm512_setzero_ps()},
   };
-  for (size_t i = 0; i < 1024; i += 64) {
+  for (size_t i = 0; i < 1024; i += 32) {
     __builtin_prefetch(next + i + 0);
     __builtin_prefetch(next + i + 16);
-    __builtin_prefetch(next + i + 32);
-    __builtin_prefetch(next + i + 48);
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
     max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1024));
     max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1040));
-    max[0][0] = _mm512_max_ps(max[0][0], _mm512_loadu_ps(x + i + 1056));
-    max[0][1] = _mm512_max_ps(max[0][1], _mm512_loadu_ps(x + i + 1072));
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
     const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
     __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
     t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
     t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
     __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
     __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
     u0 = _mm512_fmadd_ps(u0, t0, linear);
     u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 s1 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
     add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0][0], &block_lo[0][0], _mm512_add_ps(e2, e3));
   }
   take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
   add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
@@ -369,11 +268,11 @@ static inline void add_blocks_u64(const float* x, const float* next,
 }
 
 // How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
-static inline size_t ahead_u64(size_t left) {
+static inline size_t ahead_u32(size_t left) {
   return left < 1536 ? left : 1536;
 }
 
-extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x, size_t following,
+extern "C" void smx_f32_raddextexp_ukernel__avx512f_u32(size_t n, const float* x, size_t following,
                                                         struct smx_f32_extended* sum,
                                                         const struct smx_f32_exponential* exponential) {
   __m512 hi[1] = {_mm512_setzero_ps()};
@@ -391,8 +290,8 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
       if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
       anchors[b] = reference.anchor;
     }
-    const float* const next = x + ahead_u64(n - 1024 + following);
-    add_blocks_u64(x, next, &reference, anchors, hi, lo, maxima);
+    const float* const next = x + ahead_u32(n - 1024 + following);
+    add_blocks_u32(x, next, &reference, anchors, hi, lo, maxima);
     x += 1024;
     known = 1;
   }
@@ -403,7 +302,7 @@ extern "C" void smx_f32_raddextexp_ukernel__avx512f_u64(size_t n, const float* x
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
     n -= block;
-    add_block_u64(block, x, x + ahead_u64(n + following), &reference, hi, lo);
+    add_block_u32(block, x, x + ahead_u32(n + following), &reference, hi, lo);
     x += block;
   }
   fold(hi, lo, sum);

@@ -21,23 +21,6 @@ extern "C" void smx_f32_rmax_ukernel__avx512f_u32(size_t n, const float* x, floa
   *max = _mm512_reduce_max_ps(m0);
 }
 
-extern "C" void smx_f32_rmax_ukernel__avx512f_u32_acc2(size_t n, const float* x, float* max) {
-  __m512 m0 = _mm512_set1_ps(-INFINITY);
-  __m512 m1 = m0;
-  for (; n >= 32; n -= 32) {
-    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 0));
-    m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + 16));
-    x += 32;
-  }
-  m0 = _mm512_max_ps(m0, m1);
-  for (; n >= 16; n -= 16) {
-    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x));
-    x += 16;
-  }
-  if (n > 0) m0 = _mm512_max_ps(m0, avx512f_load_tail(x, n, m0));
-  *max = _mm512_reduce_max_ps(m0);
-}
-
 extern "C" void smx_f32_rmax_ukernel__avx512f_u32_acc4(size_t n, const float* x, float* max) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
@@ -68,6 +51,25 @@ extern "C" void smx_f32_rmax_ukernel__avx512f_u64(size_t n, const float* x, floa
     m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 48));
     x += 64;
   }
+  for (; n >= 16; n -= 16) {
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x));
+    x += 16;
+  }
+  if (n > 0) m0 = _mm512_max_ps(m0, avx512f_load_tail(x, n, m0));
+  *max = _mm512_reduce_max_ps(m0);
+}
+
+extern "C" void smx_f32_rmax_ukernel__avx512f_u64_acc2(size_t n, const float* x, float* max) {
+  __m512 m0 = _mm512_set1_ps(-INFINITY);
+  __m512 m1 = m0;
+  for (; n >= 64; n -= 64) {
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 0));
+    m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + 16));
+    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 32));
+    m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + 48));
+    x += 64;
+  }
+  m0 = _mm512_max_ps(m0, m1);
   for (; n >= 16; n -= 16) {
     m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x));
     x += 16;

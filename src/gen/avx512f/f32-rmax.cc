@@ -6,15 +6,13 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 
-extern "C" void smx_f32_rmax_ukernel__avx512f_u64_acc2(size_t n, const float* x, float* max) {
+extern "C" void smx_f32_rmax_ukernel__avx512f_u32_acc2(size_t n, const float* x, float* max) {
   __m512 m0 = _mm512_set1_ps(-INFINITY);
   __m512 m1 = m0;
-  for (; n >= 64; n -= 64) {
+  for (; n >= 32; n -= 32) {
     m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 0));
     m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + 16));
-    m0 = _mm512_max_ps(m0, _mm512_loadu_ps(x + 32));
-    m1 = _mm512_max_ps(m1, _mm512_loadu_ps(x + 48));
-    x += 64;
+    x += 32;
   }
   m0 = _mm512_max_ps(m0, m1);
   for (; n >= 16; n -= 16) {

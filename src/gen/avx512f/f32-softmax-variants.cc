@@ -1300,311 +1300,6 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
-                                                      size_t x_stride, const float* asked,
-                                                      size_t asked_stride, float* y, size_t y_stride,
-                                                      const float* written, size_t written_stride,
-                                                      const float* lowers, const float* biases,
-                                                      const struct smx_f32_exponential* exponential,
-                                                      __m512* hi, __m512* lo) {
-  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
-  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
-  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
-  const __m512 cube = _mm512_set1_ps(exponential->cube);
-  const __m512 square = _mm512_set1_ps(exponential->square);
-  const __m512 linear = _mm512_set1_ps(exponential->scale);
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-  for (size_t r = first; r < end; r++) {
-    const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
-    const __m512 lower = _mm512_set1_ps(lowers[lane]);
-    const __m512 bias = _mm512_set1_ps(biases[lane]);
-
-    __m512 block_hi[1] = {anchor};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-    const size_t pairs = n / 32 * 32;
-    size_t i = 0;
-    for (; i < pairs; i += 32) {
-      __builtin_prefetch(asked + i + 0);
-      __builtin_prefetch(asked + i + 16);
-      __builtin_prefetch(written + i + 0, 1);
-      __builtin_prefetch(written + i + 16, 1);
-      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u1 = _mm512_fmadd_ps(u1, t1, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      _mm512_storeu_ps(y + i + 0, e0);
-      _mm512_storeu_ps(y + i + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    }
-    if (pairs < n) {
-      i = pairs;
-      const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-      if (n - i > 16) {
-        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-        const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const __m512 clamped0 = _mm512_max_ps(lower, x0);
-        const __m512 clamped1 = _mm512_max_ps(lower, x1);
-        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-        const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-        const __m512 n0 = _mm512_sub_ps(biased0, bias);
-        const __m512 n1 = _mm512_sub_ps(biased1, bias);
-        const __m512i index0 = _mm512_castps_si512(biased0);
-        const __m512i index1 = _mm512_castps_si512(biased1);
-        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-        __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-        t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-        __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-        u0 = _mm512_fmadd_ps(u0, t0, linear);
-        u1 = _mm512_fmadd_ps(u1, t1, linear);
-        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-        u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-        const __m512 s0 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-        const __m512 s1 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-        const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-        _mm512_storeu_ps(y + i + 0, e0);
-        _mm512_storeu_ps(y + i + 16, e1);
-        add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-      } else {
-        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const __m512 clamped0 = _mm512_max_ps(lower, x0);
-        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-        const __m512 n0 = _mm512_sub_ps(biased0, bias);
-        const __m512i index0 = _mm512_castps_si512(biased0);
-        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-        u0 = _mm512_fmadd_ps(u0, t0, linear);
-        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-        const __m512 s0 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-        _mm512_storeu_ps(y + i + 0, e0);
-        add_compensated(&block_hi[0], &block_lo[0], e0);
-      }
-    }
-    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
-    block_hi[0] = _mm512_sub_ps(block_hi[0], anchor);
-
-    hi[r] = block_hi[0];
-    lo[r] = block_lo[0];
-    x += x_stride;
-    asked += asked_stride;
-    written += written_stride;
-    y += y_stride;
-  }
-}
-
-[[gnu::always_inline]] static inline void sum_rows_32_making_logits(
-    size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
-    const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
-    size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
-    size_t mask_stride, float scale, float* logits, __m512* max, const float* lowers, const float* biases,
-    const struct smx_f32_exponential* exponential, __m512* hi, __m512* lo) {
-  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
-  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
-  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
-  const __m512 cube = _mm512_set1_ps(exponential->cube);
-  const __m512 square = _mm512_set1_ps(exponential->square);
-  const __m512 linear = _mm512_set1_ps(exponential->scale);
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  const __m512 vscale = _mm512_set1_ps(scale);
-  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-  for (size_t r = first; r < end; r++) {
-    const size_t lane = r / 16 * 16 + (r % 16) % 4 * 4 + (r % 16) / 4;
-    const __m512 lower = _mm512_set1_ps(lowers[lane]);
-    const __m512 bias = _mm512_set1_ps(biases[lane]);
-    __m512 row_max[2] = {_mm512_set1_ps(-INFINITY), _mm512_set1_ps(-INFINITY)};
-
-    __m512 block_hi[1] = {anchor};
-    __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-    const size_t pairs = (n - sink_count) / 32 * 32;
-    size_t i = 0;
-    for (; i < pairs; i += 32) {
-      __builtin_prefetch(asked + i + 0);
-      __builtin_prefetch(asked + i + 16);
-      __builtin_prefetch(written + i + 0, 1);
-      __builtin_prefetch(written + i + 16, 1);
-      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[0] = _mm512_max_ps(logit, row_max[0]);
-        _mm512_storeu_ps(logits + i + 0, logit);
-      }
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[1] = _mm512_max_ps(logit, row_max[1]);
-        _mm512_storeu_ps(logits + i + 16, logit);
-      }
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u1 = _mm512_fmadd_ps(u1, t1, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      _mm512_storeu_ps(y + i + 0, e0);
-      _mm512_storeu_ps(y + i + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    }
-    if (pairs < n) {
-      i = pairs;
-      const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-      if (n - i > 16) {
-        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-        const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const __m512 clamped0 = _mm512_max_ps(lower, x0);
-        const __m512 clamped1 = _mm512_max_ps(lower, x1);
-        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-        const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-        const __m512 n0 = _mm512_sub_ps(biased0, bias);
-        const __m512 n1 = _mm512_sub_ps(biased1, bias);
-        const __m512i index0 = _mm512_castps_si512(biased0);
-        const __m512i index1 = _mm512_castps_si512(biased1);
-        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-        __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-        t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-        __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-        u0 = _mm512_fmadd_ps(u0, t0, linear);
-        u1 = _mm512_fmadd_ps(u1, t1, linear);
-        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-        u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-        const __m512 s0 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-        const __m512 s1 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-        const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-        _mm512_storeu_ps(y + i + 0, e0);
-        _mm512_storeu_ps(y + i + 16, e1);
-        add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-      } else {
-        const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-        // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-        // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-        // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-        const __m512 clamped0 = _mm512_max_ps(lower, x0);
-        const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-        const __m512 n0 = _mm512_sub_ps(biased0, bias);
-        const __m512i index0 = _mm512_castps_si512(biased0);
-        __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-        t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-        __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-        u0 = _mm512_fmadd_ps(u0, t0, linear);
-        u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-        const __m512 s0 = _mm512_castsi512_ps(
-            _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-        const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-        _mm512_storeu_ps(y + i + 0, e0);
-        add_compensated(&block_hi[0], &block_lo[0], e0);
-      }
-    }
-    // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
-    block_hi[0] = _mm512_sub_ps(block_hi[0], anchor);
-
-    if (pairs < n - sink_count) {
-      row_max[1] = _mm512_max_ps(row_max[1], add_mask(n - sink_count - pairs, unmasked + pairs, mask + pairs,
-                                                      scale, logits + pairs));
-    }
-    max[r] = _mm512_max_ps(row_max[0], row_max[1]);
-    unmasked += unmasked_stride;
-    mask += mask_stride;
-    logits += y_stride;
-    hi[r] = block_hi[0];
-    lo[r] = block_lo[0];
-    x += x_stride;
-    asked += asked_stride;
-    written += written_stride;
-    y += y_stride;
-  }
-}
-
 // y = terms * (hi + lo). Terms are read by whole vectors.
 template <bool kStreams>
 [[gnu::always_inline]] static inline void scale_row(size_t n, const float* from, float* y, __m512 hi,
@@ -2433,159 +2128,6 @@ static bool lone_row_128(size_t elements, size_t width, const float* input, cons
       add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
     }
   }
-  for (; i < pairs; i += 32) {
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    _mm512_storeu_ps(y + i + 0, e0);
-    _mm512_storeu_ps(y + i + 16, e1);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-  }
-  if (pairs < n) {
-    i = pairs;
-    const __m512 absent = _mm512_set1_ps(-INFINITY);  // counts as 0
-    if (n - i > 16) {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-      const __m512 x1 = avx512f_load_tail(x + i + 16, (ptrdiff_t)(n - i) - 16, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u1 = _mm512_fmadd_ps(u1, t1, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      _mm512_storeu_ps(y + i + 0, e0);
-      _mm512_storeu_ps(y + i + 16, e1);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    } else {
-      const __m512 x0 = avx512f_load_tail(x + i + 0, (ptrdiff_t)(n - i) - 0, absent);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      _mm512_storeu_ps(y + i + 0, e0);
-      add_compensated(&block_hi[0], &block_lo[0], e0);
-    }
-  }
-  // Exact: both are multiples of the last place of their sum with the terms, and the difference is below it.
-  block_hi[0] = _mm512_sub_ps(block_hi[0], anchor);
-
-  add_pair(&block_hi[0], &block_lo[0], _mm512_shuffle_f32x4(block_hi[0], block_hi[0], 0x4E),
-           _mm512_shuffle_f32x4(block_lo[0], block_lo[0], 0x4E));
-  add_pair(&block_hi[0], &block_lo[0], _mm512_shuffle_f32x4(block_hi[0], block_hi[0], 0xB1),
-           _mm512_shuffle_f32x4(block_lo[0], block_lo[0], 0xB1));
-  add_pair(&block_hi[0], &block_lo[0], _mm512_permute_ps(block_hi[0], 0x4E),
-           _mm512_permute_ps(block_lo[0], 0x4E));
-  add_pair(&block_hi[0], &block_lo[0], _mm512_permute_ps(block_hi[0], 0xB1),
-           _mm512_permute_ps(block_lo[0], 0xB1));
-  __m512 hi, lo;
-  reciprocals(_mm512_set1_ps(_mm512_cvtss_f32(block_hi[0])), _mm512_set1_ps(_mm512_cvtss_f32(block_lo[0])),
-              &hi, &lo);
-  finish_row(elements, width, terms, output, hi, lo, false);
-  return true;
-}
-
-// A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
-// within range; out of it, nothing is written.
-static bool lone_row_32(size_t elements, size_t width, const float* input, const float* mask, float scale,
-                        const float* sink, float* output, const struct smx_f32_exponential* exponential) {
-  alignas(64) float terms[1024];
-  const float* const x = mask != nullptr ? terms : input;
-  __m512 max = mask != nullptr ? add_mask(elements, input, mask, scale, terms) : lane_maxima(elements, input);
-  if (sink != nullptr) {
-    terms[elements] = *sink;
-    max = _mm512_max_ps(_mm512_set1_ps(*sink), max);
-  }
-  const size_t n = elements + (sink != nullptr);
-  max = _mm512_max_ps(max, _mm512_shuffle_f32x4(max, max, 0x4E));
-  max = _mm512_max_ps(max, _mm512_shuffle_f32x4(max, max, 0xB1));
-  max = _mm512_max_ps(max, _mm512_permute_ps(max, 0x4E));
-  max = _mm512_max_ps(max, _mm512_permute_ps(max, 0xB1));
-  if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(max), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) == 0xFFFF))
-    return false;
-  __m512 lower, bias;
-  references(max, exponential, &lower, &bias);
-  const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
-  const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
-  const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
-  const __m512 cube = _mm512_set1_ps(exponential->cube);
-  const __m512 square = _mm512_set1_ps(exponential->square);
-  const __m512 linear = _mm512_set1_ps(exponential->scale);
-  const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
-  const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  const __m512 anchor = _mm512_set1_ps(n > 32 ? smx_pow2(SMX_ANCHOR_SHIFT + SMX_BIAS) : 0.0f);
-  float* y = terms;
-
-  __m512 block_hi[1] = {anchor};
-  __m512 block_lo[1] = {_mm512_setzero_ps()};
-
-  const size_t pairs = n / 32 * 32;
-  size_t i = 0;
   for (; i < pairs; i += 32) {
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
@@ -3770,7 +3312,7 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u128_acc8(
 }
 
 template <bool kGrows>
-static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
                                   size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
                                   float* y, size_t y_stride, size_t width, bool streams, size_t* done,
@@ -3908,7 +3450,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_32(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                         sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -3970,7 +3512,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_32_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
                                 asked_stride, terms, terms_stride, written, written_stride,
                                 x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
                                 scale, made_logits, max, lowers, biases, exponential, hi, lo);
@@ -3978,7 +3520,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_32(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -4105,7 +3647,7 @@ static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(
+extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, const float* sinks,
     size_t sink_stride, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
@@ -4115,10 +3657,10 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_32(n, width, x, mask, scale, sinks, y, exponential);
+    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
+  const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
   run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
       y_stride, width, streams, done, exponential);
 }

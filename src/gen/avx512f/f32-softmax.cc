@@ -146,7 +146,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
 //
 // Meanwhile, the logits of as many rows that follow may be made, of elements and a mask, and their maxima in
 // lanes: so the processor finds work to do between the steps of exponentials.
-[[gnu::always_inline]] static inline void sum_rows_64(size_t first, size_t end, size_t n, const float* x,
+[[gnu::always_inline]] static inline void sum_rows_32(size_t first, size_t end, size_t n, const float* x,
                                                       size_t x_stride, const float* asked,
                                                       size_t asked_stride, float* y, size_t y_stride,
                                                       const float* written, size_t written_stride,
@@ -172,82 +172,6 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
 
     const size_t pairs = n / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-      __builtin_prefetch(asked + i + 0);
-      __builtin_prefetch(asked + i + 16);
-      __builtin_prefetch(written + i + 0, 1);
-      __builtin_prefetch(written + i + 16, 1);
-      __builtin_prefetch(asked + i + 32);
-      __builtin_prefetch(asked + i + 48);
-      __builtin_prefetch(written + i + 32, 1);
-      __builtin_prefetch(written + i + 48, 1);
-      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 clamped2 = _mm512_max_ps(lower, x2);
-      const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      const __m512i index2 = _mm512_castps_si512(biased2);
-      const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u1 = _mm512_fmadd_ps(u1, t1, linear);
-      u2 = _mm512_fmadd_ps(u2, t2, linear);
-      u3 = _mm512_fmadd_ps(u3, t3, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 s2 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-      const __m512 s3 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-      _mm512_storeu_ps(y + i + 0, e0);
-      _mm512_storeu_ps(y + i + 16, e1);
-      _mm512_storeu_ps(y + i + 32, e2);
-      _mm512_storeu_ps(y + i + 48, e3);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-    }
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
       __builtin_prefetch(asked + i + 16);
@@ -363,7 +287,7 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
   }
 }
 
-[[gnu::always_inline]] static inline void sum_rows_64_making_logits(
+[[gnu::always_inline]] static inline void sum_rows_32_making_logits(
     size_t first, size_t end, size_t n, size_t sink_count, const float* x, size_t x_stride,
     const float* asked, size_t asked_stride, float* y, size_t y_stride, const float* written,
     size_t written_stride, const float* unmasked, size_t unmasked_stride, const float* mask,
@@ -390,110 +314,6 @@ static inline __m512 add_mask(size_t n, const float* x, const float* mask, float
 
     const size_t pairs = (n - sink_count) / 32 * 32;
     size_t i = 0;
-    for (; i + 64 <= (n - sink_count); i += 64) {
-      __builtin_prefetch(asked + i + 0);
-      __builtin_prefetch(asked + i + 16);
-      __builtin_prefetch(written + i + 0, 1);
-      __builtin_prefetch(written + i + 16, 1);
-      __builtin_prefetch(asked + i + 32);
-      __builtin_prefetch(asked + i + 48);
-      __builtin_prefetch(written + i + 32, 1);
-      __builtin_prefetch(written + i + 48, 1);
-      const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-      const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-      const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-      const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 0);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 0);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[0] = _mm512_max_ps(logit, row_max[0]);
-        _mm512_storeu_ps(logits + i + 0, logit);
-      }
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 16);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 16);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[1] = _mm512_max_ps(logit, row_max[1]);
-        _mm512_storeu_ps(logits + i + 16, logit);
-      }
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 32);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 32);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[0] = _mm512_max_ps(logit, row_max[0]);
-        _mm512_storeu_ps(logits + i + 32, logit);
-      }
-      {
-        const __m512 x0 = _mm512_loadu_ps(unmasked + i + 48);
-        const __m512 b0 = _mm512_loadu_ps(mask + i + 48);
-        const __m512 logit = _mm512_fmadd_ps(vscale, x0, b0);
-        row_max[1] = _mm512_max_ps(logit, row_max[1]);
-        _mm512_storeu_ps(logits + i + 48, logit);
-      }
-
-      // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-      // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-      // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-      const __m512 clamped0 = _mm512_max_ps(lower, x0);
-      const __m512 clamped1 = _mm512_max_ps(lower, x1);
-      const __m512 clamped2 = _mm512_max_ps(lower, x2);
-      const __m512 clamped3 = _mm512_max_ps(lower, x3);
-      const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-      const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-      const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-      const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
-      const __m512 n0 = _mm512_sub_ps(biased0, bias);
-      const __m512 n1 = _mm512_sub_ps(biased1, bias);
-      const __m512 n2 = _mm512_sub_ps(biased2, bias);
-      const __m512 n3 = _mm512_sub_ps(biased3, bias);
-      const __m512i index0 = _mm512_castps_si512(biased0);
-      const __m512i index1 = _mm512_castps_si512(biased1);
-      const __m512i index2 = _mm512_castps_si512(biased2);
-      const __m512i index3 = _mm512_castps_si512(biased3);
-      __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-      __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-      __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-      __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
-      t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-      t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-      t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-      t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
-      __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-      __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-      __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-      __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
-      u0 = _mm512_fmadd_ps(u0, t0, linear);
-      u1 = _mm512_fmadd_ps(u1, t1, linear);
-      u2 = _mm512_fmadd_ps(u2, t2, linear);
-      u3 = _mm512_fmadd_ps(u3, t3, linear);
-      u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-      u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-      u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-      u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-      const __m512 s0 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-      const __m512 s1 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-      const __m512 s2 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-      const __m512 s3 = _mm512_castsi512_ps(
-          _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                           _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-      const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-      const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-      const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-      const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-      _mm512_storeu_ps(y + i + 0, e0);
-      _mm512_storeu_ps(y + i + 16, e1);
-      _mm512_storeu_ps(y + i + 32, e2);
-      _mm512_storeu_ps(y + i + 48, e3);
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-      add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-    }
     for (; i < pairs; i += 32) {
       __builtin_prefetch(asked + i + 0);
       __builtin_prefetch(asked + i + 16);
@@ -1066,7 +886,7 @@ static void rows_one_by_one(size_t rows, size_t n, size_t growth, const float* x
 
 // A lone row has to wait for each of its steps: what is made of it stays in registers, the same in every lane. Returns whether it is
 // within range; out of it, nothing is written.
-static bool lone_row_64(size_t elements, size_t width, const float* input, const float* mask, float scale,
+static bool lone_row_32(size_t elements, size_t width, const float* input, const float* mask, float scale,
                         const float* sink, float* output, const struct smx_f32_exponential* exponential) {
   alignas(64) float terms[1024];
   const float* const x = mask != nullptr ? terms : input;
@@ -1100,74 +920,6 @@ static bool lone_row_64(size_t elements, size_t width, const float* input, const
 
   const size_t pairs = n / 32 * 32;
   size_t i = 0;
-  for (; i + 64 <= n; i += 64) {
-    const __m512 x0 = _mm512_loadu_ps(x + i + 0);
-    const __m512 x1 = _mm512_loadu_ps(x + i + 16);
-    const __m512 x2 = _mm512_loadu_ps(x + i + 32);
-    const __m512 x3 = _mm512_loadu_ps(x + i + 48);
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
-    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
-    const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
-    const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
-    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
-    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
-    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
-    u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
-    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
-    const __m512 s0 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
-    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    _mm512_storeu_ps(y + i + 0, e0);
-    _mm512_storeu_ps(y + i + 16, e1);
-    _mm512_storeu_ps(y + i + 32, e2);
-    _mm512_storeu_ps(y + i + 48, e3);
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e0, e1));
-    add_compensated(&block_hi[0], &block_lo[0], _mm512_add_ps(e2, e3));
-  }
   for (; i < pairs; i += 32) {
     const __m512 x0 = _mm512_loadu_ps(x + i + 0);
     const __m512 x1 = _mm512_loadu_ps(x + i + 16);
@@ -1286,7 +1038,7 @@ static bool lone_row_64(size_t elements, size_t width, const float* input, const
 }
 
 template <bool kGrows>
-static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
+static inline void rows_u32_acc16(size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride,
                                   const float* next, size_t next_stride, const float* mask,
                                   size_t mask_stride, float scale, const float* sinks, size_t sink_stride,
                                   float* y, size_t y_stride, size_t width, bool streams, size_t* done,
@@ -1424,7 +1176,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     if (count > 0) {
       // NaN may be that of an element which the mask hides.
       for (size_t r = 0; has_nan && mask != nullptr && r < count; r++) {
-        if (lone_row_64(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
+        if (lone_row_32(n + (r) * (size_t)growth, width, x + r * x_stride, mask + r * mask_stride, scale,
                         sinks == nullptr ? sinks : sinks + r * sink_stride, y + r * y_stride, exponential))
           continue;
         *done += r;
@@ -1486,7 +1238,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
       float* const made_logits = mask != nullptr && terms == room ? room + 1024 : room;
       const float* const after_next =
           next != nullptr ? asked : x + (following < 2 * together ? following : 2 * together) * x_stride;
-      sum_rows_64_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
+      sum_rows_32_making_logits(0, made, n + sink_count, sink_count, terms, terms_stride, after_next,
                                 asked_stride, terms, terms_stride, written, written_stride,
                                 x + count * x_stride, x_stride, mask + count * mask_stride, mask_stride,
                                 scale, made_logits, max, lowers, biases, exponential, hi, lo);
@@ -1494,7 +1246,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
     for (size_t r = made; r < count; r += kGrows ? 1 : count) {
       const size_t end = kGrows ? r + 1 : count;
       const size_t length = n + (r) * (size_t)growth;
-      sum_rows_64(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
+      sum_rows_32(r, end, length + sink_count, logits + r * logits_stride, logits_stride,
                   asked + r * asked_stride, asked_stride, terms + r * terms_stride, terms_stride,
                   written + r * written_stride, written_stride, lowers, biases, exponential, hi, lo);
     }
@@ -1621,7 +1373,7 @@ static inline void rows_u64_acc16(size_t rows, size_t n, ptrdiff_t growth, const
   if (streams) _mm_sfence();
 }
 
-extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(
+extern "C" void smx_f32_softmax_ukernel__avx512f_u32_acc16(
     size_t rows, size_t n, ptrdiff_t growth, const float* x, size_t x_stride, const float* next,
     size_t next_stride, const float* mask, size_t mask_stride, float scale, const float* sinks,
     size_t sink_stride, float* y, size_t y_stride, size_t width, bool streams, size_t* done,
@@ -1631,10 +1383,10 @@ extern "C" void smx_f32_softmax_ukernel__avx512f_u64_acc16(
                            y, y_stride, width, streams, done, exponential);
   }
   if (rows == 1) {
-    *done = lone_row_64(n, width, x, mask, scale, sinks, y, exponential);
+    *done = lone_row_32(n, width, x, mask, scale, sinks, y, exponential);
     return;
   }
-  const auto run = growth == 0 ? rows_u64_acc16<false> : rows_u64_acc16<true>;
+  const auto run = growth == 0 ? rows_u32_acc16<false> : rows_u32_acc16<true>;
   run(rows, n, growth, x, x_stride, next, next_stride, mask, mask_stride, scale, sinks, sink_stride, y,
       y_stride, width, streams, done, exponential);
 }

@@ -5,28 +5,10 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vmulextc_ukernel__avx512f_u16(size_t n, const float* x, float* y,
                                                       const struct smx_f32_reciprocal* reciprocal) {
   const __m512 hi = _mm512_set1_ps(reciprocal->hi * smx_pow2(-reciprocal->exponent));
   const __m512 lo = _mm512_set1_ps(reciprocal->lo * smx_pow2(-reciprocal->exponent));
-  for (; n >= 64; n -= 64) {
-    __m512 x0 = _mm512_loadu_ps(x + 0);
-    __m512 x1 = _mm512_loadu_ps(x + 16);
-    __m512 x2 = _mm512_loadu_ps(x + 32);
-    __m512 x3 = _mm512_loadu_ps(x + 48);
-
-    const __m512 y0 = _mm512_fmadd_ps(x0, hi, _mm512_mul_ps(x0, lo));
-    const __m512 y1 = _mm512_fmadd_ps(x1, hi, _mm512_mul_ps(x1, lo));
-    const __m512 y2 = _mm512_fmadd_ps(x2, hi, _mm512_mul_ps(x2, lo));
-    const __m512 y3 = _mm512_fmadd_ps(x3, hi, _mm512_mul_ps(x3, lo));
-
-    _mm512_storeu_ps(y + 0, y0);
-    _mm512_storeu_ps(y + 16, y1);
-    _mm512_storeu_ps(y + 32, y2);
-    _mm512_storeu_ps(y + 48, y3);
-    x += 64;
-    y += 64;
-  }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
 

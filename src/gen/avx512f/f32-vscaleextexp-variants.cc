@@ -74,7 +74,7 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u16(size_t n, const float*
   }
 }
 
-extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
                                                           const struct smx_f32_reciprocal* reciprocal,
                                                           const struct smx_f32_exponential* exponential) {
   // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
@@ -91,82 +91,48 @@ extern "C" void smx_f32_vscaleextexp_ukernel__avx512f_u64(size_t n, const float*
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (; n >= 64; n -= 64) {
+  for (; n >= 32; n -= 32) {
     __m512 x0 = _mm512_loadu_ps(x + 0);
     __m512 x1 = _mm512_loadu_ps(x + 16);
-    __m512 x2 = _mm512_loadu_ps(x + 32);
-    __m512 x3 = _mm512_loadu_ps(x + 48);
     __builtin_prefetch(x + 512, 0, 2);
     __builtin_prefetch(x + 528, 0, 2);
-    __builtin_prefetch(x + 544, 0, 2);
-    __builtin_prefetch(x + 560, 0, 2);
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
     const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
     const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
     const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
     const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
     __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
     __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
     t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
     t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
     __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
     __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
     u0 = _mm512_fmadd_ps(u0, t0, linear);
     u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
     u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 s1 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
     const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
     const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
-    const __m512 y2 = _mm512_fmadd_ps(e2, hi, _mm512_mul_ps(e2, lo));
-    const __m512 y3 = _mm512_fmadd_ps(e3, hi, _mm512_mul_ps(e3, lo));
 
     _mm512_storeu_ps(y + 0, y0);
     _mm512_storeu_ps(y + 16, y1);
-    _mm512_storeu_ps(y + 32, y2);
-    _mm512_storeu_ps(y + 48, y3);
-    x += 64;
-    y += 64;
+    x += 32;
+    y += 32;
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);

@@ -7,7 +7,7 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float* x, float* y,
+extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u32(size_t n, const float* x, float* y,
                                                            const struct smx_f32_reciprocal* reciprocal,
                                                            const struct smx_f32_exponential* exponential) {
   // Exponentials are scaled up by 2^SMX_BIAS, and the reciprocal down: nothing but results and the product with the low part
@@ -52,6 +52,49 @@ extern "C" void smx_f32_vstreamextexp_ukernel__avx512f_u16(size_t n, const float
     x += head;
     y += head;
     n -= head;
+  }
+  for (; n >= 32; n -= 32) {
+    __m512 x0 = _mm512_loadu_ps(x + 0);
+    __m512 x1 = _mm512_loadu_ps(x + 16);
+    __builtin_prefetch(x + 1024, 0, 2);
+    __builtin_prefetch(x + 1040, 0, 2);
+
+    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
+    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
+    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
+    const __m512 clamped0 = _mm512_max_ps(lower, x0);
+    const __m512 clamped1 = _mm512_max_ps(lower, x1);
+    const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
+    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
+    const __m512 n0 = _mm512_sub_ps(biased0, bias);
+    const __m512 n1 = _mm512_sub_ps(biased1, bias);
+    const __m512i index0 = _mm512_castps_si512(biased0);
+    const __m512i index1 = _mm512_castps_si512(biased1);
+    __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
+    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
+    t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
+    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
+    __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
+    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
+    u0 = _mm512_fmadd_ps(u0, t0, linear);
+    u1 = _mm512_fmadd_ps(u1, t1, linear);
+    u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
+    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
+    const __m512 s0 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
+    const __m512 s1 =
+        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
+                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
+    const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
+    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
+    const __m512 y0 = _mm512_fmadd_ps(e0, hi, _mm512_mul_ps(e0, lo));
+    const __m512 y1 = _mm512_fmadd_ps(e1, hi, _mm512_mul_ps(e1, lo));
+
+    _mm512_stream_ps(y + 0, y0);
+    _mm512_stream_ps(y + 16, y1);
+    x += 32;
+    y += 32;
   }
   for (; n >= 16; n -= 16) {
     __m512 x0 = _mm512_loadu_ps(x + 0);

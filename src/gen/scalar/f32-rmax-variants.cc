@@ -6,15 +6,13 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 
-extern "C" void smx_f32_rmax_ukernel__scalar_u32_acc2(size_t n, const float* x, float* max) {
+extern "C" void smx_f32_rmax_ukernel__scalar_u32(size_t n, const float* x, float* max) {
   f32x16 m0 = scalar_set1(-INFINITY);
-  f32x16 m1 = m0;
   for (; n >= 32; n -= 32) {
     m0 = scalar_max(m0, scalar_load(x + 0));
-    m1 = scalar_max(m1, scalar_load(x + 16));
+    m0 = scalar_max(m0, scalar_load(x + 16));
     x += 32;
   }
-  m0 = scalar_max(m0, m1);
   for (; n >= 16; n -= 16) {
     m0 = scalar_max(m0, scalar_load(x));
     x += 16;
