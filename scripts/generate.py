@@ -41,7 +41,7 @@ OPERANDS = {
     "load_table": "p",
     "store_keys": "pa",
     "load_columns": "nfa",
-    "store_columns": "psna",
+    "store_columns": "psnf",
 }
 
 

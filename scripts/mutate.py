@@ -143,7 +143,17 @@ MUTATIONS = [
     Mutation("tail on neon takes an element twice", "src/isa/neon.h", "if (n >= 3) absent = vld1q_lane_f32(p + 2,", "if (n >= 3) absent = vld1q_lane_f32(p + 1,", KERNELS, "List/ExtendedMap.GivesTheBitsOfScalar*neon*"),
     Mutation("tail on neon stores one lane more", "src/isa/neon.h", "if (n >= 3) vst1q_lane_f32(p + 2, a, 2);", "if (n >= 2) vst1q_lane_f32(p + 2, a, 2);", KERNELS, "List/ExtendedMap.StaysInsideItsRow*neon*"),
     Mutation("columns on avx512f one more", "src/isa/avx512f.h", "_mm_setr_epi32(0, 1, 2, 3)", "_mm_setr_epi32(-1, 0, 1, 2)", ROWS, "TransposedList/*avx512f*"),
-    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "if (n < 4) {", "if (n < 3) {", COLUMNS, "*ColumnsToRows*avx2*"),
+    Mutation("columns on avx2 read whole", "src/isa/avx2.h", "if (n < 4) {\n    avx2_load_few", "if (n < 3) {\n    avx2_load_few", COLUMNS, "*ColumnsToRows*avx2*"),
+    *(
+        mutation
+        for isa in ("avx2", "avx512f")
+        for mutation in (
+            Mutation(f"columns on {isa} stored whole", f"src/isa/{isa}.h", f"if (n < 4) {{\n    {isa}_store_few", f"if (n < 3) {{\n    {isa}_store_few", ROWS, f"TransposedList/*{isa}*"),
+            Mutation(f"third column of three on {isa} not stored", f"src/isa/{isa}.h", "if (n == 3) _mm_store_ss(p + 2", "if (n == 4) _mm_store_ss(p + 2", ROWS, f"TransposedList/*{isa}*"),
+        )
+    ),
+    Mutation("eight columns on avx2 stored from the wrong rows", "src/isa/avx2.h", "v[c + 4] = _mm256_permute2f128_ps(a, b, 0x31);", "v[c + 4] = _mm256_permute2f128_ps(a, b, 0x30);", COLUMNS, "*RowsToColumns*avx2*"),
+    Mutation("eight columns on avx512f stored from the wrong rows", "src/isa/avx512f.h", "(4, 5, 12, 13, 6, 7, 14, 15)", "(4, 5, 12, 13, 6, 7, 15, 14)", ROWS, "TransposedList/*avx512f*"),
     # Elements of f16 and bf16.
     Mutation("halves on avx2 read whole", "src/isa/avx2.h", "smx_copy_tail<8>(halves, p, n);", "smx_copy_tail<16>(halves, p, 8);", TYPED, "*StaysInsideItsRow*avx2*"),
     Mutation("halves on avx512f stored whole", "src/isa/avx512f.h", "smx_copy_tail<16>(p, halves, n);", "smx_copy_tail<16>(p, halves, 15);", TYPED, "*StaysInsideItsRow*avx512f*"),
@@ -172,9 +182,10 @@ MUTATIONS = [
     Mutation("lane dropped by the maximum on avx512f", "src/isa/avx512f.py", "_mm512_reduce_max_ps({a})", "_mm512_mask_reduce_max_ps(0x7FFF, {a})", BASELINES, "rmax/*avx512f*"),
     Mutation("lanes of rows exchanged on avx512f", "src/isa/avx512f.py", '"lower_2": "_mm512_shuffle_ps({a}, {b}, 0x44)"', '"lower_2": "_mm512_shuffle_ps({b}, {a}, 0x44)"', ROWS, "List/*avx512f*"),
     Mutation("lanes dropped by the fold of a sum", EXTEXP, "{%- for distance in halvings(W) %}\n  add_pair(hi", "{%- for distance in halvings(W) | list | reject('eq', 1) %}\n  add_pair(hi", KERNELS, "List/ExtendedSum.*"),
+    Mutation("the smaller one first where two sums are added", EXTEXP, 'isa.sub(isa.min_positive("a", "b"), isa.sub("sum", isa.max_positive("a", "b")))', 'isa.sub("b", isa.sub("sum", "a"))', SOFTMAX, "*GoldenBits*"),
     Mutation("low parts of lanes dropped by the fold of a sum", EXTEXP, 'isa.across("upper", distance, "lo[0]")', "isa.zero()", KERNELS, "List/ExtendedSum.*"),
     Mutation("pair dropped at the end of each block", SUM, "i < {{ B }}; i +=", "i + {{ PAIR }} < {{ B }}; i +=", KERNELS, "List/ExtendedSum.*"),
-    Mutation("block of one element dropped", SUM, "for (size_t b = 0; n > 0; b++) {", "for (size_t b = 0; n > 1; b++) {", KERNELS, "List/ExtendedSum.*"),
+    Mutation("block of one element dropped", SUM, "for (size_t b = 0; n > 0; b++)\"", "for (size_t b = 0; n > 1; b++)\"", KERNELS, "List/ExtendedSum.*"),
     Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "if ({{ l + half }} < lanes)", "if ({{ l + half + 1 }} < lanes)", ROWS, "TransposedList/*"),
     Mutation("last step dropped from columns' maxima", "src/kernels/rmax-columns.cc.j2", "rest >= {{ A }}; rest -=", "rest > {{ A }}; rest -=", COLUMNS, "*ColumnsPipeline*"),
     Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),

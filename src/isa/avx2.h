@@ -175,10 +175,17 @@ template <class Columns>
   avx2_transpose(columns);
 }
 
-[[gnu::noinline]] static void avx2_store_few(float* p, float* q, ptrdiff_t n, __m256 a) {
-  const __m128i mask = _mm256_castsi256_si128(avx2_tail_mask(n));
-  _mm_maskstore_ps(p, mask, _mm256_castps256_ps128(a));
-  _mm_maskstore_ps(q, mask, _mm256_extractf128_ps(a, 1));
+static inline void avx2_store_few(float* p, ptrdiff_t n, __m128 a) {
+  if (n > 1) _mm_storel_pi((__m64*)p, a);
+  if (n == 1) _mm_store_ss(p, a);
+  if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
+}
+
+[[gnu::noinline]] static void avx2_store_few_columns(float* p, size_t stride, ptrdiff_t n, const __m256* v) {
+  for (size_t i = 0; i < 4; i++, p += stride) {
+    avx2_store_few(p, n, _mm256_castps256_ps128(v[i]));
+    avx2_store_few(p + 4 * stride, n, _mm256_extractf128_ps(v[i], 1));
+  }
 }
 
 // columns[c] = element c of 8 rows, c < 4; absent where c >= n. Returns how many columns it has taken.
@@ -200,18 +207,38 @@ static inline size_t avx2_load_columns(ptrdiff_t n, const Columns& columns_of, _
   return 4;
 }
 
-static inline void avx2_store_columns(float* p, size_t stride, ptrdiff_t n, const __m256* columns) {
-  __m256 v[4] = {columns[0], columns[1], columns[2], columns[3]};
-  avx2_transpose(v);
-  for (int i = 0; i < 4; i++, p += stride) {
-    float* row4 = p + 4 * stride;
-    if (n >= 4) {
-      _mm_storeu_ps(p, _mm256_castps256_ps128(v[i]));
-      _mm_storeu_ps(row4, _mm256_extractf128_ps(v[i], 1));
-    } else {
-      avx2_store_few(p, row4, n, v[i]);
-    }
+template <class Columns>
+static inline void avx2_store_8_columns(float* p, size_t stride, const Columns& column) {
+  __m256 v[8];
+  for (size_t c = 0; c < 4; c++) {
+    const __m256 a = column(c);
+    const __m256 b = column(c + 4);
+    v[c] = _mm256_permute2f128_ps(a, b, 0x20);
+    v[c + 4] = _mm256_permute2f128_ps(a, b, 0x31);
   }
+  avx2_transpose(v);
+  avx2_transpose(v + 4);
+  for (size_t i = 0; i < 8; i++) _mm256_storeu_ps(p + i * stride, v[i]);
+}
+
+// The inverse; column(c) is column c < 4, or c < 8 where n >= 8. Returns how many columns it has stored.
+template <class Columns>
+static inline size_t avx2_store_columns(float* p, size_t stride, ptrdiff_t n, const Columns& column) {
+  if (n >= 8) {
+    avx2_store_8_columns(p, stride, column);
+    return 8;
+  }
+  __m256 v[4] = {column(0), column(1), column(2), column(3)};
+  avx2_transpose(v);
+  if (n < 4) {
+    avx2_store_few_columns(p, stride, n, v);
+    return 4;
+  }
+  for (size_t i = 0; i < 4; i++, p += stride) {
+    _mm_storeu_ps(p, _mm256_castps256_ps128(v[i]));
+    _mm_storeu_ps(p + 4 * stride, _mm256_extractf128_ps(v[i], 1));
+  }
+  return 4;
 }
 
 // Zeros and denormals are one number, and so is NaN.

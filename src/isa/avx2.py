@@ -43,10 +43,10 @@ ISA = Isa(
         "store_qs8": "avx2_store_bytes({p}, avx2_to_qs8({a}))",
         "store_tail_qs8": "avx2_store_bytes_tail({p}, {n}, avx2_to_qs8({a}))",
         "stream_qs8": "_mm_stream_si64((long long*)({p}), _mm_cvtsi128_si64(avx2_to_qs8({a})))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
-        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        # four columns from p on, or eight, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several; what is stored is f(c), column c. Both give how many columns they have taken
         "load_columns": "avx2_load_columns({n}, {f}, {a})",
-        "store_columns": "avx2_store_columns({p}, {s}, {n}, {a})",
+        "store_columns": "avx2_store_columns({p}, {s}, {n}, {f})",
         "add": "_mm256_add_ps({a}, {b})",
         "sub": "_mm256_sub_ps({a}, {b})",
         "mul": "_mm256_mul_ps({a}, {b})",
@@ -55,6 +55,9 @@ ISA = Isa(
         "masked_fma": "_mm256_fmadd_ps({a}, _mm256_andnot_ps(_mm256_cmp_ps({c}, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), {b}), {c})",
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN
         "max_number": "_mm256_max_ps({a}, {b})",  # b where a is NaN and b is not
+        # of numbers that are not negative, by their bits: units for integers have room where those for floats have none
+        "max_positive": "_mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256({a}), _mm256_castps_si256({b})))",
+        "min_positive": "_mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256({a}), _mm256_castps_si256({b})))",
         "shift_to_exponent": "_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256({a}), 23))",
         "zero_below": "_mm256_andnot_ps(_mm256_cmp_ps({a}, {b}, _CMP_LT_OQ), {c})",  # a < b ? 0 : c
         "load_table": "_mm256_loadu_ps((const float*){p})",  # eight words

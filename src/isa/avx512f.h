@@ -152,12 +152,20 @@ static inline __m128i avx512f_mask_of_part(ptrdiff_t n) {
   return _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
 }
 
-[[gnu::noinline]] static void avx512f_store_few(float* p, size_t stride, ptrdiff_t n, __m512 v) {
-  const __m128i mask = avx512f_mask_of_part(n);
-  _mm_maskstore_ps(p, mask, _mm512_castps512_ps128(v));
-  _mm_maskstore_ps(p + 4 * stride, mask, _mm512_extractf32x4_ps(v, 1));
-  _mm_maskstore_ps(p + 8 * stride, mask, _mm512_extractf32x4_ps(v, 2));
-  _mm_maskstore_ps(p + 12 * stride, mask, _mm512_extractf32x4_ps(v, 3));
+static inline void avx512f_store_few(float* p, ptrdiff_t n, __m128 a) {
+  if (n > 1) _mm_storel_pi((__m64*)p, a);
+  if (n == 1) _mm_store_ss(p, a);
+  if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
+}
+
+[[gnu::noinline]] static void avx512f_store_few_columns(float* p, size_t stride, ptrdiff_t n,
+                                                        const __m512* v) {
+  for (size_t i = 0; i < 4; i++, p += stride) {
+    avx512f_store_few(p, n, _mm512_castps512_ps128(v[i]));
+    avx512f_store_few(p + 4 * stride, n, _mm512_extractf32x4_ps(v[i], 1));
+    avx512f_store_few(p + 8 * stride, n, _mm512_extractf32x4_ps(v[i], 2));
+    avx512f_store_few(p + 12 * stride, n, _mm512_extractf32x4_ps(v[i], 3));
+  }
 }
 
 template <class Columns>
@@ -220,16 +228,46 @@ static inline size_t avx512f_load_columns(ptrdiff_t n, const Columns& columns_of
   return 4;
 }
 
-static inline void avx512f_store_columns(float* p, size_t stride, ptrdiff_t n, const __m512* columns) {
-  __m512 v[4] = {columns[0], columns[1], columns[2], columns[3]};
-  avx512f_transpose(v);
-  for (int i = 0; i < 4; i++, p += stride) {
-    if (n >= 4) {
-      avx512f_store_parts(p, stride, v[i]);
-    } else {
-      avx512f_store_few(p, stride, n, v[i]);
-    }
+// Quarters of two columns: those of rows 0 to 7 or 8 to 15, side by side.
+static inline __m512 avx512f_side_by_side(__m512 a, __m512 b, __m512i quarters) {
+  return _mm512_castpd_ps(_mm512_permutex2var_pd(_mm512_castps_pd(a), quarters, _mm512_castps_pd(b)));
+}
+
+template <class Columns>
+static inline void avx512f_store_8_columns(float* p, size_t stride, const Columns& column) {
+  const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+  const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  __m512 v[8];
+  for (size_t c = 0; c < 4; c++) {
+    const __m512 a = column(c);
+    const __m512 b = column(c + 4);
+    v[c] = avx512f_side_by_side(a, b, low);
+    v[c + 4] = avx512f_side_by_side(a, b, high);
   }
+  avx512f_transpose(v);
+  avx512f_transpose(v + 4);
+  for (size_t i = 0; i < 8; i++) {
+    float* const row = p + (i < 4 ? i : i + 4) * stride;
+    _mm256_storeu_ps(row, _mm512_castps512_ps256(v[i]));
+    _mm256_storeu_pd((double*)(row + 4 * stride), _mm512_extractf64x4_pd(_mm512_castps_pd(v[i]), 1));
+  }
+}
+
+// The inverse; column(c) is column c < 4, or c < 8 where n >= 8. Returns how many columns it has stored.
+template <class Columns>
+static inline size_t avx512f_store_columns(float* p, size_t stride, ptrdiff_t n, const Columns& column) {
+  if (n >= 8) {
+    avx512f_store_8_columns(p, stride, column);
+    return 8;
+  }
+  __m512 v[4] = {column(0), column(1), column(2), column(3)};
+  avx512f_transpose(v);
+  if (n < 4) {
+    avx512f_store_few_columns(p, stride, n, v);
+    return 4;
+  }
+  for (size_t i = 0; i < 4; i++) avx512f_store_parts(p + i * stride, stride, v[i]);
+  return 4;
 }
 
 // Zeros and denormals are one number, and so is NaN.

@@ -43,10 +43,10 @@ ISA = Isa(
         "store_qs8": "avx512f_store_bytes({p}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
         "store_tail_qs8": "avx512f_store_bytes_tail({p}, {n}, avx512f_to_bytes({a}, -128.0f, 127.0f))",
         "stream_qs8": "_mm_stream_si128((__m128i*)({p}), avx512f_to_bytes({a}, -128.0f, 127.0f))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
-        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        # four columns from p on, or eight, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several; what is stored is f(c), column c. Both give how many columns they have taken
         "load_columns": "avx512f_load_columns({n}, {f}, {a})",
-        "store_columns": "avx512f_store_columns({p}, {s}, {n}, {a})",
+        "store_columns": "avx512f_store_columns({p}, {s}, {n}, {f})",
         "add": "_mm512_add_ps({a}, {b})",
         "sub": "_mm512_sub_ps({a}, {b})",
         "mul": "_mm512_mul_ps({a}, {b})",
@@ -55,6 +55,9 @@ ISA = Isa(
         "masked_fma": "_mm512_mask3_fmadd_ps({a}, {b}, {c}, _mm512_cmp_ps_mask({c}, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ))",
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN
         "max_number": "_mm512_max_ps({a}, {b})",  # b where a is NaN and b is not
+        # of numbers that are not negative, by their bits: units for integers have room where those for floats have none
+        "max_positive": "_mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512({a}), _mm512_castps_si512({b})))",
+        "min_positive": "_mm512_castsi512_ps(_mm512_min_epi32(_mm512_castps_si512({a}), _mm512_castps_si512({b})))",
         "shift_to_exponent": "_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512({a}), 23))",
         "zero_below": "_mm512_maskz_mov_ps(_mm512_cmp_ps_mask({a}, {b}, _CMP_NLT_UQ), {c})",  # a < b ? 0 : c
         "load_table": "avx512f_load_table({p})",  # eight words

@@ -146,10 +146,13 @@ static inline size_t neon_load_columns(ptrdiff_t n, const Columns& columns_of, f
   return 4;
 }
 
-static inline void neon_store_columns(float* p, size_t stride, ptrdiff_t n, const float32x4_t* columns) {
-  float32x4_t v[4] = {columns[0], columns[1], columns[2], columns[3]};
+// The inverse; column(c) is column c. Returns how many columns it has stored.
+template <class Columns>
+static inline size_t neon_store_columns(float* p, size_t stride, ptrdiff_t n, const Columns& column) {
+  float32x4_t v[4] = {column(0), column(1), column(2), column(3)};
   neon_transpose(v);
   for (int i = 0; i < 4; i++) neon_store_tail(p + (size_t)i * stride, n, v[i]);
+  return 4;
 }
 
 // Zeros and denormals are one number, and so is NaN.

@@ -43,10 +43,10 @@ ISA = Isa(
         "store_qs8": "neon_store_bytes({p}, neon_to_bytes({a}, -128.0f, 127.0f))",
         "store_tail_qs8": "neon_store_bytes_tail({p}, {n}, neon_to_bytes({a}, -128.0f, 127.0f))",
         "stream_qs8": "neon_store_bytes({p}, neon_to_bytes({a}, -128.0f, 127.0f))",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
-        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        # four columns from p on, or eight, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several; what is stored is f(c), column c. Both give how many columns they have taken
         "load_columns": "neon_load_columns({n}, {f}, {a})",
-        "store_columns": "neon_store_columns({p}, {s}, {n}, {a})",
+        "store_columns": "neon_store_columns({p}, {s}, {n}, {f})",
         "add": "vaddq_f32({a}, {b})",
         "sub": "vsubq_f32({a}, {b})",
         "mul": "vmulq_f32({a}, {b})",
@@ -55,6 +55,9 @@ ISA = Isa(
         "masked_fma": "vfmaq_f32({c}, {a}, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({b}), vceqq_f32({c}, vdupq_n_f32(-INFINITY)))))",
         "max": "vmaxq_f32({a}, {b})",  # NaN where a or b is NaN
         "max_number": "vmaxnmq_f32({a}, {b})",  # b where a is NaN and b is not
+        # of numbers that are not negative
+        "max_positive": "vmaxq_f32({a}, {b})",
+        "min_positive": "vminq_f32({a}, {b})",
         "shift_to_exponent": "vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32({a}), 23))",
         # a < b ? 0 : c
         "zero_below": "vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({c}), vcltq_f32({a}, {b})))",

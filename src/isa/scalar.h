@@ -143,6 +143,10 @@ SCALAR_OPERATION f32x16 scalar_max(const f32x16& a, const f32x16& b) {
   return scalar_each_lane([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
 
+SCALAR_OPERATION f32x16 scalar_min(const f32x16& a, const f32x16& b) {
+  return scalar_each_lane([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+
 SCALAR_OPERATION f32x16 scalar_shift_to_exponent(const f32x16& a) {
   return scalar_each_lane([&](int i) {
     uint32_t bits;
@@ -263,11 +267,14 @@ static size_t scalar_load_columns(ptrdiff_t n, const Columns& columns_of, f32x16
   return 4;
 }
 
-[[maybe_unused]] static void scalar_store_columns(float* p, size_t stride, ptrdiff_t n,
-                                                  const f32x16* columns) {
-  for (int c = 0; c < 4 && c < n; c++) {
-    for (int i = 0; i < 16; i++) p[(size_t)i * stride + (size_t)c] = columns[c].lane[i];
+// The inverse; column(c) is column c. Returns how many columns it has stored.
+template <class Columns>
+static size_t scalar_store_columns(float* p, size_t stride, ptrdiff_t n, const Columns& column) {
+  for (size_t c = 0; c < 4 && (ptrdiff_t)c < n; c++) {
+    const f32x16 elements = column(c);
+    for (size_t i = 0; i < 16; i++) p[i * stride + c] = elements.lane[i];
   }
+  return 4;
 }
 
 struct f64x8 {

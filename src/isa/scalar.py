@@ -43,10 +43,10 @@ ISA = Isa(
         "store_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
         "store_tail_qs8": "scalar_store_tail_bytes({p}, {n}, {a}, -128.0f, 127.0f)",
         "stream_qs8": "scalar_store_tail_bytes({p}, 16, {a}, -128.0f, 127.0f)",
-        # four columns from p on, or more, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
-        # load(p, s): elements, or what becomes of several. load_columns gives how many columns it has taken
+        # four columns from p on, or eight, those below n, of rows a stride s apart, one a lane; what is loaded is f(load), of vectors
+        # load(p, s): elements, or what becomes of several; what is stored is f(c), column c. Both give how many columns they have taken
         "load_columns": "scalar_load_columns({n}, {f}, {a})",
-        "store_columns": "scalar_store_columns({p}, {s}, {n}, {a})",
+        "store_columns": "scalar_store_columns({p}, {s}, {n}, {f})",
         "add": "scalar_add({a}, {b})",
         "sub": "scalar_sub({a}, {b})",
         "mul": "scalar_mul({a}, {b})",
@@ -54,6 +54,9 @@ ISA = Isa(
         "masked_fma": "scalar_masked_fma({a}, {b}, {c})",  # a * b + c, or c where that is -inf
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
         "max_number": "scalar_max({a}, {b})",  # b where a is NaN and b is not
+        # of numbers that are not negative
+        "max_positive": "scalar_max({a}, {b})",
+        "min_positive": "scalar_min({a}, {b})",
         "shift_to_exponent": "scalar_shift_to_exponent({a})",
         "zero_below": "scalar_zero_below({a}, {b}, {c})",  # a < b ? 0 : c
         "load_table": "scalar_load_table({p})",  # eight words

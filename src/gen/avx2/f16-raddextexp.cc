@@ -24,11 +24,13 @@ static inline float maximum(size_t n, const uint16_t* x) {
   return avx2_reduce_max(_mm256_max_ps(_mm256_max_ps(m0, m1), _mm256_max_ps(m2, m3)));
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
-  const __m256 z = _mm256_sub_ps(sum, a);
-  *error = _mm256_add_ps(_mm256_sub_ps(a, _mm256_sub_ps(sum, z)), _mm256_sub_ps(b, z));
+  *error = _mm256_sub_ps(
+      _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))),
+      _mm256_sub_ps(sum,
+                    _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))));
   return sum;
 }
 
@@ -621,7 +623,6 @@ extern "C" void smx_f16_raddextexp_ukernel__avx2_u64(size_t n, const uint16_t* x
   }
   for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-
     const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);

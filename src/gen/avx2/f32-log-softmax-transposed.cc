@@ -9,11 +9,13 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
-  const __m256 z = _mm256_sub_ps(sum, a);
-  *error = _mm256_add_ps(_mm256_sub_ps(a, _mm256_sub_ps(sum, z)), _mm256_sub_ps(b, z));
+  *error = _mm256_sub_ps(
+      _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))),
+      _mm256_sub_ps(sum,
+                    _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))));
   return sum;
 }
 
@@ -222,14 +224,12 @@ static inline __m256 load_elements(size_t n, const float* x, size_t stride, __m2
 static inline void store(size_t n, const __m256* e, __m256 scale, __m256 hi, __m256 lo, float* y,
                          size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    __m256 results[4];
-    results[0] = _mm256_sub_ps(_mm256_fmadd_ps(e[j + 0], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
-    results[1] = _mm256_sub_ps(_mm256_fmadd_ps(e[j + 1], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
-    results[2] = _mm256_sub_ps(_mm256_fmadd_ps(e[j + 2], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
-    results[3] = _mm256_sub_ps(_mm256_fmadd_ps(e[j + 3], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
-    avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) {
+      return _mm256_sub_ps(_mm256_fmadd_ps(e[j + c], scale, _mm256_sub_ps(_mm256_setzero_ps(), hi)), lo);
+    };
+    j += avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(avx2_all_within(hi, _mm256_set1_ps(INFINITY)))) fill_nan(n, hi, y, stride);
 }

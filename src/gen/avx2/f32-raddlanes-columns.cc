@@ -7,11 +7,13 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
-  const __m256 z = _mm256_sub_ps(sum, a);
-  *error = _mm256_add_ps(_mm256_sub_ps(a, _mm256_sub_ps(sum, z)), _mm256_sub_ps(b, z));
+  *error = _mm256_sub_ps(
+      _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))),
+      _mm256_sub_ps(sum,
+                    _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))));
   return sum;
 }
 

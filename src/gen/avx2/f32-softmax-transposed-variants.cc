@@ -8,11 +8,13 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m256 two_sum(__m256 a, __m256 b, __m256* error) {
   const __m256 sum = _mm256_add_ps(a, b);
-  const __m256 z = _mm256_sub_ps(sum, a);
-  *error = _mm256_add_ps(_mm256_sub_ps(a, _mm256_sub_ps(sum, z)), _mm256_sub_ps(b, z));
+  *error = _mm256_sub_ps(
+      _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))),
+      _mm256_sub_ps(sum,
+                    _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))));
   return sum;
 }
 
@@ -238,14 +240,10 @@ static inline __m256 load_logits(size_t n, const float* x, size_t x_stride, cons
 static inline void store(const struct smx_row_lengths* lengths, size_t row, size_t n, const __m256* e,
                          __m256 hi, __m256 lo, float* y, size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    __m256 results[4];
-    results[0] = _mm256_fmadd_ps(e[j + 0], hi, _mm256_mul_ps(e[j + 0], lo));
-    results[1] = _mm256_fmadd_ps(e[j + 1], hi, _mm256_mul_ps(e[j + 1], lo));
-    results[2] = _mm256_fmadd_ps(e[j + 2], hi, _mm256_mul_ps(e[j + 2], lo));
-    results[3] = _mm256_fmadd_ps(e[j + 3], hi, _mm256_mul_ps(e[j + 3], lo));
-    avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) { return _mm256_fmadd_ps(e[j + c], hi, _mm256_mul_ps(e[j + c], lo)); };
+    j += avx2_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(avx2_all_within(hi, _mm256_set1_ps(1.0f)))) fill_nan(lengths, row, n, hi, y, stride);
 }

@@ -25,11 +25,13 @@ static inline float maximum(size_t n, const uint16_t* x) {
   return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(m0, m1), _mm512_max_ps(m2, m3)));
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   const __m512 sum = _mm512_add_ps(a, b);
-  const __m512 z = _mm512_sub_ps(sum, a);
-  *error = _mm512_add_ps(_mm512_sub_ps(a, _mm512_sub_ps(sum, z)), _mm512_sub_ps(b, z));
+  *error = _mm512_sub_ps(
+      _mm512_castsi512_ps(_mm512_min_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))),
+      _mm512_sub_ps(sum,
+                    _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))));
   return sum;
 }
 
@@ -401,7 +403,6 @@ extern "C" void smx_bf16_raddextexp_ukernel__avx512f_u64(size_t n, const uint16_
   }
   for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-
     const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);

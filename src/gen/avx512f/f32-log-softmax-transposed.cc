@@ -9,11 +9,13 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   const __m512 sum = _mm512_add_ps(a, b);
-  const __m512 z = _mm512_sub_ps(sum, a);
-  *error = _mm512_add_ps(_mm512_sub_ps(a, _mm512_sub_ps(sum, z)), _mm512_sub_ps(b, z));
+  *error = _mm512_sub_ps(
+      _mm512_castsi512_ps(_mm512_min_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))),
+      _mm512_sub_ps(sum,
+                    _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))));
   return sum;
 }
 
@@ -222,14 +224,12 @@ static inline __m512 load_elements(size_t n, const float* x, size_t stride, __m5
 static inline void store(size_t n, const __m512* e, __m512 scale, __m512 hi, __m512 lo, float* y,
                          size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    __m512 results[4];
-    results[0] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 0], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
-    results[1] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 1], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
-    results[2] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 2], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
-    results[3] = _mm512_sub_ps(_mm512_fmadd_ps(e[j + 3], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
-    avx512f_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) {
+      return _mm512_sub_ps(_mm512_fmadd_ps(e[j + c], scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+    };
+    j += avx512f_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(_mm512_cmp_ps_mask(_mm512_abs_ps(hi), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF))
     fill_nan(n, hi, y, stride);

@@ -14,11 +14,13 @@
   smx_fill_nan(n, y);
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline __m512 two_sum(__m512 a, __m512 b, __m512* error) {
   const __m512 sum = _mm512_add_ps(a, b);
-  const __m512 z = _mm512_sub_ps(sum, a);
-  *error = _mm512_add_ps(_mm512_sub_ps(a, _mm512_sub_ps(sum, z)), _mm512_sub_ps(b, z));
+  *error = _mm512_sub_ps(
+      _mm512_castsi512_ps(_mm512_min_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))),
+      _mm512_sub_ps(sum,
+                    _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)))));
   return sum;
 }
 

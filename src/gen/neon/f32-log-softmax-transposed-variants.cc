@@ -9,11 +9,10 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
-  const float32x4_t z = vsubq_f32(sum, a);
-  *error = vaddq_f32(vsubq_f32(a, vsubq_f32(sum, z)), vsubq_f32(b, z));
+  *error = vsubq_f32(vminq_f32(a, b), vsubq_f32(sum, vmaxq_f32(a, b)));
   return sum;
 }
 
@@ -221,14 +220,12 @@ static inline float32x4_t load_elements(size_t n, const float* x, size_t stride,
 static inline void store(size_t n, const float32x4_t* e, float32x4_t scale, float32x4_t hi, float32x4_t lo,
                          float* y, size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    float32x4_t results[4];
-    results[0] = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + 0], scale), lo);
-    results[1] = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + 1], scale), lo);
-    results[2] = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + 2], scale), lo);
-    results[3] = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + 3], scale), lo);
-    neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) {
+      return vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e[j + c], scale), lo);
+    };
+    j += neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(INFINITY))) != 0)) fill_nan(n, hi, y, stride);
 }

@@ -23,11 +23,10 @@ static inline float maximum(size_t n, const float* x) {
   return vmaxvq_f32(vmaxq_f32(vmaxq_f32(m0, m1), vmaxq_f32(m2, m3)));
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
-  const float32x4_t z = vsubq_f32(sum, a);
-  *error = vaddq_f32(vsubq_f32(a, vsubq_f32(sum, z)), vsubq_f32(b, z));
+  *error = vsubq_f32(vminq_f32(a, b), vsubq_f32(sum, vmaxq_f32(a, b)));
   return sum;
 }
 
@@ -629,7 +628,6 @@ extern "C" void smx_f32_raddextexp_ukernel__neon_u32(size_t n, const float* x, s
   }
   for (size_t b = 0; n > 0; b++) {
     const size_t block = n < 1024 ? n : 1024;
-
     const float max = b < known ? maxima[b] : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);

@@ -21,13 +21,11 @@ extern "C" void smx_f32_rows_to_columns_ukernel__neon_u16(size_t n, size_t colum
     for (size_t c = 0; c < columns; c += 16) {
       for (size_t k = 0; k < 4; k += steps_of_line) __builtin_prefetch(ahead + k * y_stride + c, 1);
     }
-    for (size_t c = 0; c < columns; c += 4) {
+    for (size_t c = 0; c < columns;) {
       const float* from = x + c * x_stride + j;
       const size_t rest = columns - c - 1;
-      const float32x4_t rows[4] = {vld1q_f32(from), vld1q_f32(from + (rest < 1 ? rest : 1) * x_stride),
-                                   vld1q_f32(from + (rest < 2 ? rest : 2) * x_stride),
-                                   vld1q_f32(from + (rest < 3 ? rest : 3) * x_stride)};
-      neon_store_columns(y + j * y_stride + c, y_stride, (ptrdiff_t)(columns - c), rows);
+      const auto rows = [=](size_t r) { return vld1q_f32(from + (rest < r ? rest : r) * x_stride); };
+      c += neon_store_columns(y + j * y_stride + c, y_stride, (ptrdiff_t)(columns - c), rows);
     }
   }
 }

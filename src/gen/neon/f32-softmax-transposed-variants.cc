@@ -8,11 +8,10 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
-  const float32x4_t z = vsubq_f32(sum, a);
-  *error = vaddq_f32(vsubq_f32(a, vsubq_f32(sum, z)), vsubq_f32(b, z));
+  *error = vsubq_f32(vminq_f32(a, b), vsubq_f32(sum, vmaxq_f32(a, b)));
   return sum;
 }
 
@@ -238,14 +237,10 @@ static inline float32x4_t load_logits(size_t n, const float* x, size_t x_stride,
 static inline void store(const struct smx_row_lengths* lengths, size_t row, size_t n, const float32x4_t* e,
                          float32x4_t hi, float32x4_t lo, float* y, size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    float32x4_t results[4];
-    results[0] = neon_scaled(e[j + 0], hi, lo);
-    results[1] = neon_scaled(e[j + 1], hi, lo);
-    results[2] = neon_scaled(e[j + 2], hi, lo);
-    results[3] = neon_scaled(e[j + 3], hi, lo);
-    neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) { return neon_scaled(e[j + c], hi, lo); };
+    j += neon_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(vminvq_u32(vcaleq_f32(hi, vdupq_n_f32(1.0f))) != 0)) fill_nan(lengths, row, n, hi, y, stride);
 }

@@ -13,11 +13,10 @@
   smx_fill_nan(n, y);
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline float32x4_t two_sum(float32x4_t a, float32x4_t b, float32x4_t* error) {
   const float32x4_t sum = vaddq_f32(a, b);
-  const float32x4_t z = vsubq_f32(sum, a);
-  *error = vaddq_f32(vsubq_f32(a, vsubq_f32(sum, z)), vsubq_f32(b, z));
+  *error = vsubq_f32(vminq_f32(a, b), vsubq_f32(sum, vmaxq_f32(a, b)));
   return sum;
 }
 

@@ -9,11 +9,10 @@
 #include "src/kernels/extended.h"
 #include "src/kernels/logarithm.h"
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   const f32x16 sum = scalar_add(a, b);
-  const f32x16 z = scalar_sub(sum, a);
-  *error = scalar_add(scalar_sub(a, scalar_sub(sum, z)), scalar_sub(b, z));
+  *error = scalar_sub(scalar_min(a, b), scalar_sub(sum, scalar_max(a, b)));
   return sum;
 }
 
@@ -218,14 +217,12 @@ static inline f32x16 load_elements(size_t n, const float* x, size_t stride, f32x
 static inline void store(size_t n, const f32x16* e, f32x16 scale, f32x16 hi, f32x16 lo, float* y,
                          size_t stride) {
   const size_t last = n < 4 ? 0 : n - 4;
-  for (size_t i = 0; i < n; i += 4) {
-    const size_t j = i < last ? i : last;
-    f32x16 results[4];
-    results[0] = scalar_sub(scalar_fma(e[j + 0], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
-    results[1] = scalar_sub(scalar_fma(e[j + 1], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
-    results[2] = scalar_sub(scalar_fma(e[j + 2], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
-    results[3] = scalar_sub(scalar_fma(e[j + 3], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
-    scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
+  for (size_t j = 0; j < n;) {
+    j = j < last ? j : last;
+    const auto results = [=](size_t c) {
+      return scalar_sub(scalar_fma(e[j + c], scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
+    };
+    j += scalar_store_columns(y + j, stride, (ptrdiff_t)(n - j), results);
   }
   if (!(scalar_all_within(hi, scalar_set1(INFINITY)))) fill_nan(n, hi, y, stride);
 }

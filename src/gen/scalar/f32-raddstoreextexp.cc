@@ -65,11 +65,10 @@ static inline f32x16 add_mask(size_t n, const float* x, const float* mask, float
   return scalar_max(m0, m1);
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   const f32x16 sum = scalar_add(a, b);
-  const f32x16 z = scalar_sub(sum, a);
-  *error = scalar_add(scalar_sub(a, scalar_sub(sum, z)), scalar_sub(b, z));
+  *error = scalar_sub(scalar_min(a, b), scalar_sub(sum, scalar_max(a, b)));
   return sum;
 }
 
@@ -242,98 +241,6 @@ static inline void add_block_u32(size_t n, const float* x, float* y, const float
   add_pair(&hi[0], &lo[0], block_hi[0], block_lo[0]);
 }
 
-// Adds 1 whole block to the tile's lanes, and looks ahead for the maxima of as many blocks that follow,
-// whose logits it makes where there is a mask. What is `next` is asked for.
-template <bool kMasks>
-static inline void add_blocks_u32(const float* x, float* y, const float* next,
-                                  const struct smx_f32_reference* reference, const int32_t* anchors,
-                                  f32x16* hi, f32x16* lo, float* maxima,
-                                  [[maybe_unused]] const float* unmasked, [[maybe_unused]] const float* mask,
-                                  [[maybe_unused]] float scale, [[maybe_unused]] float* logits) {
-  const f32x16 lower = scalar_set1(smx_lower_bound(SMX_BIAS - reference->exponent, reference->exponential));
-  const f32x16 bias = scalar_set1(smx_rounding_bias(SMX_BIAS - reference->exponent));
-  const f32x16 eighths = scalar_set1(8.0f * reference->exponential->log2e);
-  const f32x16 minus_eighth_hi = scalar_set1(reference->exponential->minus_eighth_hi);
-  const f32x16 minus_eighth_lo = scalar_set1(reference->exponential->minus_eighth_lo);
-  const f32x16 cube = scalar_set1(reference->exponential->cube);
-  const f32x16 square = scalar_set1(reference->exponential->square);
-  const f32x16 linear = scalar_set1(reference->exponential->scale);
-  const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
-  const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
-  const f32x16 vscale = scalar_set1(scale);
-  f32x16 anchor[1], max[1][2];
-  for (int b = 0; b < 1; b++) {
-    anchor[b] = scalar_set1(smx_f32_anchor(reference, anchors[b], 1024));
-    max[b][0] = max[b][1] = scalar_set1(-INFINITY);
-  }
-  f32x16 block_hi[1][1] = {
-      {anchor[0]},
-  };
-  f32x16 block_lo[1][1] = {
-      {scalar_set1(0.0f)},
-  };
-  for (size_t i = 0; i < 1024; i += 32) {
-    __builtin_prefetch(next + i + 0);
-    __builtin_prefetch(next + i + 16);
-    const f32x16 x0 = scalar_load(x + i + 0);
-    if constexpr (kMasks) {
-      const f32x16 x0 = scalar_load(unmasked + i + 0);
-      const f32x16 b0 = scalar_load(mask + i + 0);
-      const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-      max[0][0] = scalar_max(logit, max[0][0]);
-      scalar_store(logits + i + 0, logit);
-    } else {
-      max[0][0] = scalar_max(max[0][0], scalar_load(x + i + 1024));
-    }
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped0 = scalar_max(lower, x0);
-    const f32x16 biased0 = scalar_fma(clamped0, eighths, bias);
-    const f32x16 n0 = scalar_sub(biased0, bias);
-    const f32x16 index0 = (biased0);
-    f32x16 t0 = scalar_fma(n0, minus_eighth_hi, clamped0);
-    t0 = scalar_fma(n0, minus_eighth_lo, t0);
-    f32x16 u0 = scalar_fma(t0, cube, square);
-    u0 = scalar_fma(u0, t0, linear);
-    u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
-    const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
-    const f32x16 e0 = scalar_fma(s0, u0, s0);
-    scalar_store(y + i + 0, e0);
-    const f32x16 x1 = scalar_load(x + i + 16);
-    if constexpr (kMasks) {
-      const f32x16 x0 = scalar_load(unmasked + i + 16);
-      const f32x16 b0 = scalar_load(mask + i + 16);
-      const f32x16 logit = scalar_masked_fma(vscale, x0, b0);
-      max[0][1] = scalar_max(logit, max[0][1]);
-      scalar_store(logits + i + 16, logit);
-    } else {
-      max[0][1] = scalar_max(max[0][1], scalar_load(x + i + 1040));
-    }
-
-    // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
-    // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
-    // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
-    const f32x16 clamped1 = scalar_max(lower, x1);
-    const f32x16 biased1 = scalar_fma(clamped1, eighths, bias);
-    const f32x16 n1 = scalar_sub(biased1, bias);
-    const f32x16 index1 = (biased1);
-    f32x16 t1 = scalar_fma(n1, minus_eighth_hi, clamped1);
-    t1 = scalar_fma(n1, minus_eighth_lo, t1);
-    f32x16 u1 = scalar_fma(t1, cube, square);
-    u1 = scalar_fma(u1, t1, linear);
-    u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
-    const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
-    const f32x16 e1 = scalar_fma(s1, u1, s1);
-    scalar_store(y + i + 16, e1);
-    add_compensated(&block_hi[0][0], &block_lo[0][0], scalar_add(e0, e1));
-  }
-  take_off(&block_hi[0][0], &block_lo[0][0], anchor[0]);
-  add_pair(&hi[0], &lo[0], block_hi[0][0], block_lo[0][0]);
-  maxima[0] = scalar_reduce_max(scalar_max(max[0][0], max[0][1]));
-}
-
 // How far ahead elements are asked for, of which so many are left: not beyond the last, for a line that no page holds takes long.
 static inline size_t ahead_u32(size_t left) {
   return left < 1536 ? left : 1536;
@@ -354,46 +261,12 @@ extern "C" void smx_f32_raddstoreextexp_ukernel__scalar_u32(size_t n, const floa
     if (!smx_is_in_range(sum->max, exponential)) return smx_f32_extended_refuse(sum);
     smx_f32_reference_move(&reference, sum->max);
   }
-  float maxima[1] = {};
-  size_t known = 0;  // of them
-  // The logits that a mask makes, and those of the blocks that follow, in a level 1 cache: stored to where the terms go, they would
-  // wait for its lines.
-  alignas(64) float masked[2][1024];
-  float *logits = masked[0], *next_logits = masked[1];
-  for (; n >= 2048; n -= 1024) {
-    int32_t anchors[1];
-    for (size_t b = 0; b < 1; b++) {
-      const float max =
-          b < known ? maxima[b]
-          : mask != nullptr
-              ? scalar_reduce_max(add_mask(1024, x + b * 1024, mask + b * 1024, scale, logits + b * 1024))
-              : maximum(1024, x + b * 1024);
-      sum->max = max > sum->max ? max : sum->max;
-      if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
-      anchors[b] = reference.anchor;
-    }
-    const float* const next = x + ahead_u32(n - 1024 + following);
-    if (mask != nullptr) {
-      mask += 1024;
-      add_blocks_u32<true>(logits, y, next, &reference, anchors, hi, lo, maxima, x + 1024, mask, scale,
-                           next_logits);
-      float* const done = logits;
-      logits = next_logits;
-      next_logits = done;
-    } else {
-      add_blocks_u32<false>(x, y, next, &reference, anchors, hi, lo, maxima, nullptr, nullptr, scale,
-                            nullptr);
-    }
-    y += 1024;
-    x += 1024;
-    known = 1;
-  }
-  for (size_t b = 0; n > 0; b++) {
+  float logits[1024];
+  while (n > 0) {
     const size_t block = n < 1024 ? n : 1024;
-    float* const block_logits = logits + b % 1 * 1024;
-    const float max = b < known         ? maxima[b]
-                      : mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
-                                        : maximum(block, x);
+    float* const block_logits = logits;
+    const float max = mask != nullptr ? scalar_reduce_max(add_mask(block, x, mask, scale, block_logits))
+                                      : maximum(block, x);
     sum->max = max > sum->max ? max : sum->max;
     if (!hold(&reference, max, hi, lo)) return smx_f32_extended_refuse(sum);
     n -= block;

@@ -21,13 +21,11 @@ extern "C" void smx_f32_rows_to_columns_ukernel__scalar_u16(size_t n, size_t col
     for (size_t c = 0; c < columns; c += 16) {
       for (size_t k = 0; k < 16; k += steps_of_line) __builtin_prefetch(ahead + k * y_stride + c, 1);
     }
-    for (size_t c = 0; c < columns; c += 4) {
+    for (size_t c = 0; c < columns;) {
       const float* from = x + c * x_stride + j;
       const size_t rest = columns - c - 1;
-      const f32x16 rows[4] = {scalar_load(from), scalar_load(from + (rest < 1 ? rest : 1) * x_stride),
-                              scalar_load(from + (rest < 2 ? rest : 2) * x_stride),
-                              scalar_load(from + (rest < 3 ? rest : 3) * x_stride)};
-      scalar_store_columns(y + j * y_stride + c, y_stride, (ptrdiff_t)(columns - c), rows);
+      const auto rows = [=](size_t r) { return scalar_load(from + (rest < r ? rest : r) * x_stride); };
+      c += scalar_store_columns(y + j * y_stride + c, y_stride, (ptrdiff_t)(columns - c), rows);
     }
   }
 }

@@ -12,11 +12,10 @@
   smx_fill_nan(n, y);
 }
 
-// a + b = result + *error, exactly (Knuth's TwoSum).
+// a + b = result + *error, exactly, of numbers that are not negative (Dekker's Fast2Sum: the larger one first).
 static inline f32x16 two_sum(f32x16 a, f32x16 b, f32x16* error) {
   const f32x16 sum = scalar_add(a, b);
-  const f32x16 z = scalar_sub(sum, a);
-  *error = scalar_add(scalar_sub(a, scalar_sub(sum, z)), scalar_sub(b, z));
+  *error = scalar_sub(scalar_min(a, b), scalar_sub(sum, scalar_max(a, b)));
   return sum;
 }
 
