@@ -263,7 +263,7 @@ MUTATIONS = [
     Mutation("staged rows written contiguously", PASSES, "ConvertRows(done, op.channels, op.output_stride,", "ConvertRows(done, op.channels, op.channels,", TYPES),
     Mutation("differences of a shifted row too small", "src/operators/scale.h", "(x - staging->shift)", "(x - 1.0001f * staging->shift)", TYPES),
     Mutation("logarithm without its low part", "src/kernels/vsubextc.cc.j2", LOGARITHM, LOGARITHM.replace('"lo"', 'isa.sub("lo", "lo")'), LOG),
-    Mutation("logarithm's series a term short", "src/kernels/logarithm.h", "int n = 23; n > 1;", "int n = 23; n > 3;", LOG),
+    Mutation("logarithm's series a term short", "src/kernels/logarithm.h", "1.0 / 19 + 1.0 / 21 * t;", "1.0 / 19;", LOG, "Log.IsExact"),
     Mutation("low parts of tiles left out of bins", ROW_SUM, "smx_partial_sum_add_float(sum, lo, exponent);", "smx_partial_sum_add_float(sum, lo - lo, exponent);", PARTIAL),
     Mutation("bins not moved when a larger tile comes", ROW_SUM, "sum->bins[k] = k >= distance ? sum->bins[k - distance] : 0;", "sum->bins[k] = k >= distance ? sum->bins[k] : 0;", PARTIAL),
     Mutation("shift forgotten when pieces are merged", ROW_SUM, "if (sum_shift != shift) smx_partial_sum_shift(", "if (sum_shift == shift) smx_partial_sum_shift(", PARTIAL),
