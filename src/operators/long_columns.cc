@@ -102,8 +102,8 @@ class Strip {
     });
   }
 
-  // A block as kernels take it, and the largest element of each column.
-  [[gnu::noinline]] void Load(size_t block, float* max) const {
+  // A block as kernels take it.
+  void LoadElements(size_t block) const {
     Pack(block);
     if (has_replacements_ || !smx_scale_is_direct(&scale())) {
       for (size_t c = 0; c < columns_; c++) {
@@ -112,6 +112,11 @@ class Strip {
               smx_panel_at(PanelOf(block), group_stride_, c));
       }
     }
+  }
+
+  // And the largest element of each column.
+  [[gnu::noinline]] void Load(size_t block, float* max) const {
+    LoadElements(block);
     for (size_t g = 0; g < groups_; g++) {
       kernels().f32_rmax_columns(BlockLength(block), PanelOf(block) + g * group_stride_, max + g * SMX_PANEL);
     }
@@ -326,14 +331,15 @@ class Strip {
     });
   }
 
+  // Under the references of the whole columns; nobody asks for their sums, so that any numbers may be the maxima of those.
   void MakeTerms(size_t block) const {
-    float max[kColumnsInBlocks];
-    Load(block, max);
+    LoadElements(block);
+    constexpr float kMaxima[SMX_PANEL] = {};
     for (size_t g = 0; g < groups_; g++) {
       smx_f32_column_sums sums;
       Begin(&sums);
       std::copy_n(reference_ + g * SMX_PANEL, SMX_PANEL, sums.reference);
-      AddBlock(block, g, max + g * SMX_PANEL, &sums);
+      AddBlock(block, g, kMaxima, &sums);
     }
   }
 
