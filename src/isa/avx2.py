@@ -51,6 +51,7 @@ ISA = Isa(
         "sub": "_mm256_sub_ps({a}, {b})",
         "mul": "_mm256_mul_ps({a}, {b})",
         "fma": "_mm256_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        "fnma": "_mm256_fnmadd_ps({a}, {b}, {c})",  # c - a * b, likewise
         # a * b + c, or c where that is -inf
         "masked_fma": "_mm256_fmadd_ps({a}, _mm256_andnot_ps(_mm256_cmp_ps({c}, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ), {b}), {c})",
         "max": "_mm256_max_ps({a}, {b})",  # b where a or b is NaN

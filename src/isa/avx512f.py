@@ -51,6 +51,7 @@ ISA = Isa(
         "sub": "_mm512_sub_ps({a}, {b})",
         "mul": "_mm512_mul_ps({a}, {b})",
         "fma": "_mm512_fmadd_ps({a}, {b}, {c})",  # a * b + c, one rounding
+        "fnma": "_mm512_fnmadd_ps({a}, {b}, {c})",  # c - a * b, likewise
         # a * b + c, or c where that is -inf
         "masked_fma": "_mm512_mask3_fmadd_ps({a}, {b}, {c}, _mm512_cmp_ps_mask({c}, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ))",
         "max": "_mm512_max_ps({a}, {b})",  # b where a or b is NaN

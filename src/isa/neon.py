@@ -51,6 +51,7 @@ ISA = Isa(
         "sub": "vsubq_f32({a}, {b})",
         "mul": "vmulq_f32({a}, {b})",
         "fma": "vfmaq_f32({c}, {a}, {b})",  # a * b + c, one rounding
+        "fnma": "vfmsq_f32({c}, {a}, {b})",  # c - a * b, likewise
         # a * b + c, or c where that is -inf
         "masked_fma": "vfmaq_f32({c}, {a}, vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32({b}), vceqq_f32({c}, vdupq_n_f32(-INFINITY)))))",
         "max": "vmaxq_f32({a}, {b})",  # NaN where a or b is NaN

@@ -51,6 +51,7 @@ ISA = Isa(
         "sub": "scalar_sub({a}, {b})",
         "mul": "scalar_mul({a}, {b})",
         "fma": "scalar_fma({a}, {b}, {c})",  # a * b + c, one rounding
+        "fnma": "scalar_fma(scalar_sub(scalar_set1(0.0f), {a}), {b}, {c})",  # c - a * b, likewise
         "masked_fma": "scalar_masked_fma({a}, {b}, {c})",  # a * b + c, or c where that is -inf
         "max": "scalar_max({a}, {b})",  # b where a or b is NaN
         "max_number": "scalar_max({a}, {b})",  # b where a is NaN and b is not

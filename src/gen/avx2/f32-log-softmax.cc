@@ -47,8 +47,7 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
       _mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
                          _mm256_set1_ps(exponential->ln2));
-  *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                        _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
+  *bias = _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The terms of rows' largest elements.

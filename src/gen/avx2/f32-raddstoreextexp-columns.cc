@@ -66,8 +66,8 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx2_u32(
     const __m256 reference = _mm256_loadu_ps(sums->reference + c);
     const __m256 lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
                                        _mm256_set1_ps(exponential->ln2));
-    const __m256 bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                                      _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
+    const __m256 bias =
+        _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
     const __m256 largest = _mm256_max_ps(_mm256_loadu_ps(sums->max + c), _mm256_loadu_ps(max + c));
     _mm256_storeu_ps(sums->max + c, largest);
     const __m256 anchor = n > 32 ? anchors(largest, reference, exponential) : _mm256_setzero_ps();

@@ -48,8 +48,7 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
       _mm256_add_ps(_mm256_mul_ps(max, _mm256_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm256_mul_ps(_mm256_add_ps(reference, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
                          _mm256_set1_ps(exponential->ln2));
-  *bias = _mm256_sub_ps(_mm256_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                        _mm256_mul_ps(reference, _mm256_set1_ps(8.0f)));
+  *bias = _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
@@ -57,10 +56,10 @@ static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m2
   const __m256 sum = _mm256_add_ps(hi, lo);
   const __m256 power = avx2_inverse_power(sum);
   const __m256 sum_lo = _mm256_mul_ps(_mm256_sub_ps(lo, _mm256_sub_ps(sum, hi)), power);
-  const __m256 minus_sum_hi = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_mul_ps(sum, power));
-  const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(-1.0f), minus_sum_hi);
-  __m256 residual = _mm256_fmadd_ps(minus_sum_hi, reciprocal, _mm256_set1_ps(1.0f));
-  residual = _mm256_fmadd_ps(_mm256_sub_ps(_mm256_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m256 sum_hi = _mm256_mul_ps(sum, power);
+  const __m256 reciprocal = _mm256_div_ps(_mm256_set1_ps(1.0f), sum_hi);
+  __m256 residual = _mm256_fnmadd_ps(sum_hi, reciprocal, _mm256_set1_ps(1.0f));
+  residual = _mm256_fnmadd_ps(sum_lo, reciprocal, residual);
   const __m256 to_multiple = _mm256_set1_ps(0x1.8p-22f);
   const __m256 low =
       _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(reciprocal, residual), to_multiple), to_multiple);

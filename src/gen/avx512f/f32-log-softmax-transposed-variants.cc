@@ -49,8 +49,7 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
       _mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
                          _mm512_set1_ps(exponential->ln2));
-  *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                        _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
+  *bias = _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The terms of rows' largest elements.

@@ -66,8 +66,8 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32(
     const __m512 reference = _mm512_loadu_ps(sums->reference + c);
     const __m512 lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
                                        _mm512_set1_ps(exponential->ln2));
-    const __m512 bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                                      _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
+    const __m512 bias =
+        _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
     const __m512 largest = _mm512_max_ps(_mm512_loadu_ps(sums->max + c), _mm512_loadu_ps(max + c));
     _mm512_storeu_ps(sums->max + c, largest);
     const __m512 anchor = n > 32 ? anchors(largest, reference, exponential) : _mm512_setzero_ps();

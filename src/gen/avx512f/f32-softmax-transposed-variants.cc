@@ -48,8 +48,7 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
       _mm512_add_ps(_mm512_mul_ps(max, _mm512_set1_ps(exponential->log2e)), rounding), rounding);
   *lower = _mm512_mul_ps(_mm512_add_ps(reference, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
                          _mm512_set1_ps(exponential->ln2));
-  *bias = _mm512_sub_ps(_mm512_set1_ps(smx_rounding_bias(SMX_BIAS)),
-                        _mm512_mul_ps(reference, _mm512_set1_ps(8.0f)));
+  *bias = _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
@@ -57,10 +56,10 @@ static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m5
   const __m512 sum = _mm512_add_ps(hi, lo);
   const __m512 power = avx512f_inverse_power(sum);
   const __m512 sum_lo = _mm512_mul_ps(_mm512_sub_ps(lo, _mm512_sub_ps(sum, hi)), power);
-  const __m512 minus_sum_hi = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(sum, power));
-  const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(-1.0f), minus_sum_hi);
-  __m512 residual = _mm512_fmadd_ps(minus_sum_hi, reciprocal, _mm512_set1_ps(1.0f));
-  residual = _mm512_fmadd_ps(_mm512_sub_ps(_mm512_setzero_ps(), sum_lo), reciprocal, residual);
+  const __m512 sum_hi = _mm512_mul_ps(sum, power);
+  const __m512 reciprocal = _mm512_div_ps(_mm512_set1_ps(1.0f), sum_hi);
+  __m512 residual = _mm512_fnmadd_ps(sum_hi, reciprocal, _mm512_set1_ps(1.0f));
+  residual = _mm512_fnmadd_ps(sum_lo, reciprocal, residual);
   const __m512 to_multiple = _mm512_set1_ps(0x1.8p-22f);
   const __m512 low =
       _mm512_sub_ps(_mm512_add_ps(_mm512_mul_ps(reciprocal, residual), to_multiple), to_multiple);

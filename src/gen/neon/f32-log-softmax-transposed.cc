@@ -46,7 +46,7 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
       vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(exponential->log2e)), rounding), rounding);
   *lower =
       vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
-  *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
+  *bias = vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
 }
 
 // The terms of rows' largest elements.

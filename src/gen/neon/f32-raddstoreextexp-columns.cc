@@ -65,7 +65,7 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__neon_u32(
     const float32x4_t lower =
         vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
     const float32x4_t bias =
-        vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
+        vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
     const float32x4_t largest = vmaxq_f32(vld1q_f32(sums->max + c), vld1q_f32(max + c));
     vst1q_f32(sums->max + c, largest);
     const float32x4_t anchor = n > 32 ? anchors(largest, reference, exponential) : vdupq_n_f32(0.0f);

@@ -45,7 +45,7 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
       vsubq_f32(vaddq_f32(vmulq_f32(max, vdupq_n_f32(exponential->log2e)), rounding), rounding);
   *lower =
       vmulq_f32(vaddq_f32(reference, vdupq_n_f32((float)(-127 - SMX_BIAS))), vdupq_n_f32(exponential->ln2));
-  *bias = vsubq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), vmulq_f32(reference, vdupq_n_f32(8.0f)));
+  *bias = vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
@@ -54,10 +54,10 @@ static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reci
   const float32x4_t sum = vaddq_f32(hi, lo);
   const float32x4_t power = neon_inverse_power(sum);
   const float32x4_t sum_lo = vmulq_f32(vsubq_f32(lo, vsubq_f32(sum, hi)), power);
-  const float32x4_t minus_sum_hi = vsubq_f32(vdupq_n_f32(0.0f), vmulq_f32(sum, power));
-  const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(-1.0f), minus_sum_hi);
-  float32x4_t residual = vfmaq_f32(vdupq_n_f32(1.0f), minus_sum_hi, reciprocal);
-  residual = vfmaq_f32(residual, vsubq_f32(vdupq_n_f32(0.0f), sum_lo), reciprocal);
+  const float32x4_t sum_hi = vmulq_f32(sum, power);
+  const float32x4_t reciprocal = vdivq_f32(vdupq_n_f32(1.0f), sum_hi);
+  float32x4_t residual = vfmsq_f32(vdupq_n_f32(1.0f), sum_hi, reciprocal);
+  residual = vfmsq_f32(residual, sum_lo, reciprocal);
   const float32x4_t to_multiple = vdupq_n_f32(0x1.8p-22f);
   const float32x4_t low = vsubq_f32(vaddq_f32(vmulq_f32(reciprocal, residual), to_multiple), to_multiple);
   *reciprocal_hi = vmulq_f32(reciprocal, power);

@@ -43,7 +43,8 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
       scalar_sub(scalar_add(scalar_mul(max, scalar_set1(exponential->log2e)), rounding), rounding);
   *lower =
       scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
-  *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
+  *bias = scalar_fma(scalar_sub(scalar_set1(0.0f), reference), scalar_set1(8.0f),
+                     scalar_set1(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The terms of rows' largest elements.

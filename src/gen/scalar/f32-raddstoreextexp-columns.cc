@@ -62,8 +62,8 @@ extern "C" void smx_f32_raddstoreextexp_columns_ukernel__scalar_u32(
     const f32x16 reference = scalar_load(sums->reference + c);
     const f32x16 lower = scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))),
                                     scalar_set1(exponential->ln2));
-    const f32x16 bias =
-        scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
+    const f32x16 bias = scalar_fma(scalar_sub(scalar_set1(0.0f), reference), scalar_set1(8.0f),
+                                   scalar_set1(smx_rounding_bias(SMX_BIAS)));
     const f32x16 largest = scalar_max(scalar_load(sums->max + c), scalar_load(max + c));
     scalar_store(sums->max + c, largest);
     const f32x16 anchor = n > 32 ? anchors(largest, reference, exponential) : scalar_set1(0.0f);

@@ -42,7 +42,8 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
       scalar_sub(scalar_add(scalar_mul(max, scalar_set1(exponential->log2e)), rounding), rounding);
   *lower =
       scalar_mul(scalar_add(reference, scalar_set1((float)(-127 - SMX_BIAS))), scalar_set1(exponential->ln2));
-  *bias = scalar_sub(scalar_set1(smx_rounding_bias(SMX_BIAS)), scalar_mul(reference, scalar_set1(8.0f)));
+  *bias = scalar_fma(scalar_sub(scalar_set1(0.0f), reference), scalar_set1(8.0f),
+                     scalar_set1(smx_rounding_bias(SMX_BIAS)));
 }
 
 // The reciprocals of rows' sums, as in src/operators/row_sum.h.
@@ -50,9 +51,9 @@ static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x
   const f32x16 sum = scalar_add(hi, lo);
   const f32x16 power = scalar_inverse_power(sum);
   const f32x16 sum_lo = scalar_mul(scalar_sub(lo, scalar_sub(sum, hi)), power);
-  const f32x16 minus_sum_hi = scalar_sub(scalar_set1(0.0f), scalar_mul(sum, power));
-  const f32x16 reciprocal = scalar_div(scalar_set1(-1.0f), minus_sum_hi);
-  f32x16 residual = scalar_fma(minus_sum_hi, reciprocal, scalar_set1(1.0f));
+  const f32x16 sum_hi = scalar_mul(sum, power);
+  const f32x16 reciprocal = scalar_div(scalar_set1(1.0f), sum_hi);
+  f32x16 residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_hi), reciprocal, scalar_set1(1.0f));
   residual = scalar_fma(scalar_sub(scalar_set1(0.0f), sum_lo), reciprocal, residual);
   const f32x16 to_multiple = scalar_set1(0x1.8p-22f);
   const f32x16 low = scalar_sub(scalar_add(scalar_mul(reciprocal, residual), to_multiple), to_multiple);
