@@ -27,7 +27,7 @@ static inline double smx_integer_to_double(uint64_t k) {
 static const double smx_ln2_hi = 0x1.62E42FEFA0000p-1;
 static const double smx_ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
 
-// log(a / b), a and b within 2^1000 of each other, 0 where a < b; off by less than 2^-50 of the result. No function of the C library's: those
+// log(a / b), a and b within 2^1000 of each other, 0 where a < b; off by less than 2^-51 of the result. No function of the C library's: those
 // differ in the last bit. With m = a / (2^k b) in (2/3, 3/2) and s = (m - 1) / (m + 1), log(m) = 2 * (s + s^3/3 + s^5/5 + ...), of which s takes
 // the only division, and the terms are added in pairs, so that they do not wait for one another. The difference of two numbers' bits, as
 // a fixed-point number, is the logarithm of their quotient to base 2 within 0.09; comparisons are those of integers, for compilers do not compare
