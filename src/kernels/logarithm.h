@@ -33,12 +33,12 @@ static const double smx_ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
 // a fixed-point number, is the logarithm of their quotient to base 2 within 0.09; comparisons are those of integers, for compilers do not compare
 // floats some at a time where they might trap.
 static inline double smx_log_above(double a, double b) {
-  int64_t a_bits, b_bits;
+  uint64_t a_bits, b_bits;
   memcpy(&a_bits, &a, sizeof(a_bits));
   memcpy(&b_bits, &b, sizeof(b_bits));
-  a_bits = a_bits > b_bits ? a_bits : b_bits;
-  const uint64_t k = ((uint64_t)(a_bits - b_bits) + ((uint64_t)1 << 51)) >> 52;
-  b_bits += (int64_t)(k << 52);
+  a_bits = (int64_t)a_bits > (int64_t)b_bits ? a_bits : b_bits;
+  const uint64_t k = (a_bits - b_bits + ((uint64_t)1 << 51)) >> 52;
+  b_bits += k << 52;
   memcpy(&a, &a_bits, sizeof(a));
   memcpy(&b, &b_bits, sizeof(b));
   const double s = (a - b) / (a + b);  // the difference is exact
