@@ -181,7 +181,8 @@ static inline void avx2_store_few(float* p, ptrdiff_t n, __m128 a) {
   if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
 }
 
-[[gnu::noinline]] static void avx2_store_few_columns(float* p, size_t stride, ptrdiff_t n, const __m256* v) {
+[[maybe_unused, gnu::noinline]] static void avx2_store_few_columns(float* p, size_t stride, ptrdiff_t n,
+                                                                   const __m256* v) {
   for (size_t i = 0; i < 4; i++, p += stride) {
     avx2_store_few(p, n, _mm256_castps256_ps128(v[i]));
     avx2_store_few(p + 4 * stride, n, _mm256_extractf128_ps(v[i], 1));

@@ -158,8 +158,8 @@ static inline void avx512f_store_few(float* p, ptrdiff_t n, __m128 a) {
   if (n == 3) _mm_store_ss(p + 2, _mm_movehl_ps(a, a));
 }
 
-[[gnu::noinline]] static void avx512f_store_few_columns(float* p, size_t stride, ptrdiff_t n,
-                                                        const __m512* v) {
+[[maybe_unused, gnu::noinline]] static void avx512f_store_few_columns(float* p, size_t stride, ptrdiff_t n,
+                                                                      const __m512* v) {
   for (size_t i = 0; i < 4; i++, p += stride) {
     avx512f_store_few(p, n, _mm512_castps512_ps128(v[i]));
     avx512f_store_few(p + 4 * stride, n, _mm512_extractf32x4_ps(v[i], 1));
