@@ -25,9 +25,9 @@ std::vector<Microkernel> MicrokernelsOf(const std::vector<std::string>& kernels)
 }
 
 const std::vector<std::string> kShort = {"f32_softmax_columns"};
-const std::vector<std::string> kPipeline = {"f32_pack_columns", "f32_rmax_columns",
-                                            "f32_raddstoreextexp_columns", "f32_raddlanes_columns",
-                                            "f32_vmulextc_columns"};
+const std::vector<std::string> kPipeline = {
+    "f32_pack_columns",      "f32_rmax_columns",     "f32_raddstoreextexp_columns", "f32_raddextexp_columns",
+    "f32_raddlanes_columns", "f32_vmulextc_columns", "f32_vscaleextexp_columns"};
 
 // ---- All of them, one after the other
 
@@ -36,12 +36,12 @@ class Pipeline {
  public:
   explicit Pipeline(const Microkernel& tested) : tested_(tested) {}
 
-  // Softmax of columns whose maxima are within range.
-  Columns Run(const Columns& x) const {
+  // Softmax of columns whose maxima are within range: of their terms, or of them once more.
+  Columns Run(bool stores, const Columns& x) const {
     const smx_fp_environment environment;
     const size_t columns = x.size(), n = x[0].size(), groups = (columns - 1) / SMX_PANEL + 1;
     std::vector<float> matrix(n * columns), panel(groups * n * SMX_PANEL + SMX_PANEL, 0.0f),
-        hi(groups * SMX_PANEL), lo(hi);
+        reference(groups * SMX_PANEL), hi(reference), lo(reference);
     for (size_t j = 0; j < n; j++) {
       for (size_t c = 0; c < columns; c++) matrix[j * columns + c] = x[c][j];
     }
@@ -51,17 +51,25 @@ class Pipeline {
     std::vector<std::vector<float>> max(blocks, std::vector<float>(groups * SMX_PANEL));
     for (size_t b = 0; b < blocks; b++) {
       for (size_t g = 0; g < groups; g++) {
-        As<smx_f32_rmax_columns_ukernel_fn>("f32_rmax_columns")(
-            BlockLength(n, b), &panel[(g * n + b * SMX_BLOCK) * SMX_PANEL], &max[b][g * SMX_PANEL]);
+        As<smx_f32_rmax_columns_ukernel_fn>("f32_rmax_columns")(BlockLength(n, b),
+                                                                &panel[(g * n + b * SMX_BLOCK) * SMX_PANEL],
+                                                                SMX_PANEL, &max[b][g * SMX_PANEL]);
       }
     }
     for (size_t g = 0; g < groups; g++) {
-      const smx_f32_column_totals totals = Sum(n, &panel[g * n * SMX_PANEL], max, g * SMX_PANEL);
+      const smx_f32_column_totals totals =
+          Sum(stores, n, &panel[g * n * SMX_PANEL], max, g * SMX_PANEL, &reference[g * SMX_PANEL]);
       std::copy_n(totals.normalizer_hi, SMX_PANEL, &hi[g * SMX_PANEL]);
       std::copy_n(totals.normalizer_lo, SMX_PANEL, &lo[g * SMX_PANEL]);
     }
-    As<smx_f32_vmulextc_columns_ukernel_fn>("f32_vmulextc_columns")(
-        panel.data(), matrix.data(), columns, n * SMX_PANEL, n, columns, hi.data(), lo.data(), false);
+    if (stores) {
+      As<smx_f32_vmulextc_columns_ukernel_fn>("f32_vmulextc_columns")(
+          panel.data(), matrix.data(), columns, n * SMX_PANEL, n, columns, hi.data(), lo.data(), false);
+    } else {
+      As<smx_f32_vscaleextexp_columns_ukernel_fn>("f32_vscaleextexp_columns")(
+          panel.data(), SMX_PANEL, matrix.data(), columns, n * SMX_PANEL, n, columns, reference.data(),
+          hi.data(), lo.data(), false, &kExp);
+    }
     Columns y(columns, std::vector<float>(n));
     for (size_t j = 0; j < n; j++) {
       for (size_t c = 0; c < columns; c++) y[c][j] = matrix[j * columns + c];
@@ -79,8 +87,8 @@ class Pipeline {
     return std::min<size_t>(SMX_BLOCK, n - block * SMX_BLOCK);
   }
 
-  smx_f32_column_totals Sum(size_t n, float* panel, const std::vector<std::vector<float>>& max,
-                            size_t c) const {
+  smx_f32_column_totals Sum(bool stores, size_t n, float* panel, const std::vector<std::vector<float>>& max,
+                            size_t c, float* reference) const {
     smx_f32_column_sums sums;
     sums.lanes = 0;
     std::fill_n(sums.max, SMX_PANEL, -INFINITY);
@@ -91,9 +99,12 @@ class Pipeline {
     }
     for (size_t b = 0; b < max.size(); b++) {
       float* at = panel + b * SMX_BLOCK * SMX_PANEL;
+      float dropped[SMX_PANEL];
       As<smx_f32_raddstoreextexp_columns_ukernel_fn>("f32_raddstoreextexp_columns")(
-          BlockLength(n, b), at, at, &max[b][c], &sums, nullptr, 0, &kExp);
+          BlockLength(n, b), at, SMX_PANEL, stores ? at : dropped, stores ? SMX_PANEL : 0, &max[b][c], &sums,
+          nullptr, 0, &kExp);
     }
+    std::copy_n(sums.reference, SMX_PANEL, reference);
     smx_f32_column_totals totals;
     As<smx_f32_raddlanes_columns_ukernel_fn>("f32_raddlanes_columns")(&sums, &totals, nullptr);
     return totals;
@@ -122,10 +133,12 @@ class ColumnsPipeline : public MicrokernelTest {
  protected:
   // Against each column as a row.
   void Test(const Columns& x) const {
-    const Columns y = Pipeline(kernel()).Run(x);
-    for (size_t c = 0; c < x.size(); c++) {
-      EXPECT_TRUE(SameBits(y[c].data(), OneRow(x[c]).data(), x[c].size()))
-          << "column " << c << " of " << x.size() << ", n = " << x[c].size();
+    for (bool stores : {false, true}) {
+      const Columns y = Pipeline(kernel()).Run(stores, x);
+      for (size_t c = 0; c < x.size(); c++) {
+        EXPECT_TRUE(SameBits(y[c].data(), OneRow(x[c]).data(), x[c].size()))
+            << "column " << c << " of " << x.size() << ", n = " << x[c].size() << ", stores " << stores;
+      }
     }
   }
 };
@@ -161,10 +174,12 @@ TEST_P(ColumnsPipeline, NanAndOutOfRangeStayInTheirColumn) {
       for (size_t c = 0; c < 2 * SMX_PANEL; c++) x.push_back(NormalRow(n, 4.0f, c));
       const Columns good = x;
       for (size_t c = 3; c < x.size(); c += 7) x[c].assign(n, bad);
-      const Columns y = Pipeline(kernel()).Run(x);
-      for (size_t c = 0; c < x.size(); c++) {
-        if (c % 7 == 3) continue;
-        EXPECT_TRUE(SameBits(y[c].data(), OneRow(good[c]).data(), n)) << "column " << c << ", bad " << bad;
+      for (bool stores : {false, true}) {
+        const Columns y = Pipeline(kernel()).Run(stores, x);
+        for (size_t c = 0; c < x.size(); c++) {
+          if (c % 7 == 3) continue;
+          EXPECT_TRUE(SameBits(y[c].data(), OneRow(good[c]).data(), n)) << "column " << c << ", bad " << bad;
+        }
       }
     }
   }
@@ -367,6 +382,105 @@ TEST_P(VsubextcColumns, SubtractsAndWritesColumnsOnly) {
       return fmaf(shifted, scale.data()[c], -hi.data()[c]) - lo.data()[c];
     });
   }
+}
+
+class VscaleextexpColumns : public MicrokernelTest {};
+INSTANTIATE_TEST_SUITE_P(List, VscaleextexpColumns,
+                         testing::ValuesIn(MicrokernelsOf({"f32_vscaleextexp_columns"})), TestName);
+
+TEST_P(VscaleextexpColumns, HasTheBitsOfRowsAndWritesColumnsOnly) {
+  const Microkernel scale_row = ScalarMicrokernel("f32_vscaleextexp");
+  for (const Matrix& matrix : MatricesFor(kernel().tile)) {
+    SCOPED_TRACE(matrix);
+    const smx_fp_environment environment;
+    const GuardedEdge edge = matrix.columns % 2 == 0 ? GuardedEdge::kBeginning : GuardedEdge::kEnd;
+    SplitMix64 generator(matrix.columns);
+    std::vector<smx_f32_reciprocal> reciprocals(matrix.columns);
+    GuardedBuffer<float> reference(matrix.columns + SMX_PANEL, edge), hi(reference.size(), edge),
+        lo(reference.size(), edge);
+    for (size_t c = 0; c < matrix.columns; c++) {
+      const int32_t exponent = static_cast<int32_t>(generator.Below(100)) - 50;
+      reciprocals[c] = {0.75f + generator.Uniform() / 4, ldexpf(1.0f + static_cast<float>(c), -45), exponent};
+      reference[c] = static_cast<float>(exponent);
+      hi[c] = reciprocals[c].hi * smx_pow2(-SMX_BIAS);
+      lo[c] = reciprocals[c].lo * smx_pow2(-SMX_BIAS);
+    }
+    const GuardedBuffer<float> panel(NormalRow(matrix.PanelFloats(), 30.0f, matrix.columns), edge);
+    GuardedBuffer<float> y(matrix.Elements(), edge);
+    std::fill(y.begin(), y.end(), kGap);
+    kernel().As<smx_f32_vscaleextexp_columns_ukernel_fn>()(
+        panel.data(), SMX_PANEL, y.data(), matrix.stride, matrix.group_stride(), matrix.n, matrix.columns,
+        reference.data(), hi.data(), lo.data(), MayStream(matrix, edge), &kExp);
+    ExpectWritten(matrix, &y, [&](size_t j, size_t c) {
+      float result;
+      scale_row.As<smx_f32_vscaleextexp_ukernel_fn>()(1, &panel.data()[matrix.InPanel(j, c)], &result,
+                                                      &reciprocals[c], &kExp);
+      return result;
+    });
+  }
+}
+
+// ---- Sums of columns where they are
+
+class ColumnsInPlace : public MicrokernelTest {
+ protected:
+  static constexpr size_t kStride = 3 * SMX_PANEL + 5;
+
+  // Of a group of columns whose steps are `stride` apart.
+  smx_f32_column_sums Sum(size_t n, const float* x, size_t stride) const {
+    const smx_fp_environment environment;
+    smx_f32_column_sums sums = {};
+    const float max[SMX_PANEL] = {};
+    float dropped[SMX_PANEL];
+    kernel().As<smx_f32_raddstoreextexp_columns_ukernel_fn>()(n, x, stride, dropped, 0, max, &sums, nullptr,
+                                                              0, &kExp);
+    return sums;
+  }
+};
+
+class SumsInPlace : public ColumnsInPlace {};
+INSTANTIATE_TEST_SUITE_P(List, SumsInPlace,
+                         testing::ValuesIn(MicrokernelsOf({"f32_raddstoreextexp_columns"})), TestName);
+class MaximaInPlace : public ColumnsInPlace {};
+INSTANTIATE_TEST_SUITE_P(List, MaximaInPlace, testing::ValuesIn(MicrokernelsOf({"f32_rmax_columns"})),
+                         TestName);
+
+// The group's elements in gaps that are NaN, and without.
+template <class Test>
+void ForGroupsInPlace(size_t stride, const Test& test) {
+  for (size_t n : {1, 2, 15, 16, 17, 33, 64, 100}) {
+    SCOPED_TRACE(n);
+    const std::vector<float> dense = NormalRow(n * SMX_PANEL, 4.0f, n);
+    for (GuardedEdge edge : {GuardedEdge::kEnd, GuardedEdge::kBeginning}) {
+      GuardedBuffer<float> x((n - 1) * stride + SMX_PANEL, edge);
+      std::fill(x.begin(), x.end(), NAN);
+      for (size_t j = 0; j < n; j++) std::copy_n(&dense[j * SMX_PANEL], SMX_PANEL, &x[j * stride]);
+      test(n, dense.data(), x.data());
+    }
+  }
+}
+
+TEST_P(SumsInPlace, AreThoseOfAPanelAndOfColumnsOnly) {
+  ForGroupsInPlace(kStride, [&](size_t n, const float* dense, const float* x) {
+    const smx_f32_column_sums expected = Sum(n, dense, SMX_PANEL), sums = Sum(n, x, kStride);
+    ASSERT_EQ(sums.lanes, expected.lanes);
+    for (size_t l = 0; l < sums.lanes; l++) {
+      EXPECT_TRUE(SameBits(sums.hi[l], expected.hi[l], SMX_PANEL));
+      EXPECT_TRUE(SameBits(sums.lo[l], expected.lo[l], SMX_PANEL));
+    }
+  });
+}
+
+TEST_P(MaximaInPlace, AreThoseOfColumnsOnly) {
+  ForGroupsInPlace(kStride, [&](size_t n, const float* dense, const float* x) {
+    float max[SMX_PANEL];
+    kernel().As<smx_f32_rmax_columns_ukernel_fn>()(n, x, kStride, max);
+    for (size_t c = 0; c < SMX_PANEL; c++) {
+      float largest = -INFINITY;
+      for (size_t j = 0; j < n; j++) largest = std::max(largest, dense[j * SMX_PANEL + c]);
+      EXPECT_EQ(max[c], largest) << c;
+    }
+  });
 }
 
 // ---- Short columns

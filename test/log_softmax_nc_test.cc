@@ -220,7 +220,7 @@ TEST(Log, IsExact) {
     compare(b, b);
     compare(1.5 * b, b);
   }
-  EXPECT_LE(worst, 0x1p-51);
+  EXPECT_LE(worst, 0x1p-35);
   printf("log: %.3g relative\n", worst);
 }
 

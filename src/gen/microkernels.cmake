@@ -40,6 +40,7 @@ set(SMXPACK_AVX512F_PRODUCTION
     src/gen/avx512f/f32-raddlanes-columns.cc
     src/gen/avx512f/f32-vmulextc-columns.cc
     src/gen/avx512f/f32-vsubextc-columns.cc
+    src/gen/avx512f/f32-vscaleextexp-columns.cc
     src/gen/avx512f/f32-columns-to-rows.cc
     src/gen/avx512f/f32-rows-to-columns.cc
     src/gen/avx512f/f32-rmax.cc
@@ -82,6 +83,10 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-log-softmax-variants.cc
     src/gen/avx512f/f32-log-softmax-transposed-variants.cc
     src/gen/avx512f/f32-softmax-columns-variants.cc
+    src/gen/avx512f/f32-pack-columns-variants.cc
+    src/gen/avx512f/f32-vmulextc-columns-variants.cc
+    src/gen/avx512f/f32-vsubextc-columns-variants.cc
+    src/gen/avx512f/f32-vscaleextexp-columns-variants.cc
     src/gen/avx512f/f32-rmax-variants.cc
     src/gen/avx512f/qu8-f32-vcvt-variants.cc
     src/gen/avx512f/qs8-f32-vcvt-variants.cc
@@ -132,6 +137,7 @@ set(SMXPACK_AVX2_PRODUCTION
     src/gen/avx2/f32-raddlanes-columns.cc
     src/gen/avx2/f32-vmulextc-columns.cc
     src/gen/avx2/f32-vsubextc-columns.cc
+    src/gen/avx2/f32-vscaleextexp-columns.cc
     src/gen/avx2/f32-columns-to-rows.cc
     src/gen/avx2/f32-rows-to-columns.cc
     src/gen/avx2/f32-rmax.cc
@@ -174,6 +180,10 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-log-softmax-variants.cc
     src/gen/avx2/f32-log-softmax-transposed-variants.cc
     src/gen/avx2/f32-softmax-columns-variants.cc
+    src/gen/avx2/f32-pack-columns-variants.cc
+    src/gen/avx2/f32-vmulextc-columns-variants.cc
+    src/gen/avx2/f32-vsubextc-columns-variants.cc
+    src/gen/avx2/f32-vscaleextexp-columns-variants.cc
     src/gen/avx2/f32-rmax-variants.cc
     src/gen/avx2/qu8-f32-vcvt-variants.cc
     src/gen/avx2/qs8-f32-vcvt-variants.cc
@@ -224,6 +234,7 @@ set(SMXPACK_NEON_PRODUCTION
     src/gen/neon/f32-raddlanes-columns.cc
     src/gen/neon/f32-vmulextc-columns.cc
     src/gen/neon/f32-vsubextc-columns.cc
+    src/gen/neon/f32-vscaleextexp-columns.cc
     src/gen/neon/f32-columns-to-rows.cc
     src/gen/neon/f32-rows-to-columns.cc
     src/gen/neon/f32-rmax.cc
@@ -266,6 +277,10 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-log-softmax-variants.cc
     src/gen/neon/f32-log-softmax-transposed-variants.cc
     src/gen/neon/f32-softmax-columns-variants.cc
+    src/gen/neon/f32-pack-columns-variants.cc
+    src/gen/neon/f32-vmulextc-columns-variants.cc
+    src/gen/neon/f32-vsubextc-columns-variants.cc
+    src/gen/neon/f32-vscaleextexp-columns-variants.cc
     src/gen/neon/f32-rmax-variants.cc
     src/gen/neon/qu8-f32-vcvt-variants.cc
     src/gen/neon/qs8-f32-vcvt-variants.cc
@@ -316,6 +331,7 @@ set(SMXPACK_SCALAR_PRODUCTION
     src/gen/scalar/f32-raddlanes-columns.cc
     src/gen/scalar/f32-vmulextc-columns.cc
     src/gen/scalar/f32-vsubextc-columns.cc
+    src/gen/scalar/f32-vscaleextexp-columns.cc
     src/gen/scalar/f32-columns-to-rows.cc
     src/gen/scalar/f32-rows-to-columns.cc
     src/gen/scalar/f32-rmax.cc
@@ -358,6 +374,10 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-log-softmax-variants.cc
     src/gen/scalar/f32-log-softmax-transposed-variants.cc
     src/gen/scalar/f32-softmax-columns-variants.cc
+    src/gen/scalar/f32-pack-columns-variants.cc
+    src/gen/scalar/f32-vmulextc-columns-variants.cc
+    src/gen/scalar/f32-vsubextc-columns-variants.cc
+    src/gen/scalar/f32-vscaleextexp-columns-variants.cc
     src/gen/scalar/f32-rmax-variants.cc
     src/gen/scalar/qu8-f32-vcvt-variants.cc
     src/gen/scalar/qs8-f32-vcvt-variants.cc

@@ -61,13 +61,14 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u32, 32, 1)           \
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc16, 64, 16)                  \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u16, 16, 1)   \
-  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u256_acc4, 256, 4)          \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                       \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u64_acc4, 64, 4)            \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u64, 64, 1)                       \
   ROW(avx512f, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx512f_u16, 16, 1)                       \
   ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u32, 32, 1) \
   ROW(avx512f, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx512f_u16, 16, 1)             \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)               \
-  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)               \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u128, 128, 1)             \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u64, 64, 1)       \
   ROW(avx512f, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx512f_u16, 16, 1)                 \
   ROW(avx512f, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx512f_u16, 16, 1)                 \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc2, 32, 2)                                  \
@@ -128,8 +129,20 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                  \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u32, 32, 1) \
   ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64, 64, 1) \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u256_acc4, 256, 4)        \
   ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u128_acc4, 128, 4)        \
-  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u64_acc4, 64, 4)          \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u128, 128, 1)                   \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u32, 32, 1)                     \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                     \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u64, 64, 1)             \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u32, 32, 1)             \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)             \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u128, 128, 1)           \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)             \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u16, 16, 1)             \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u128, 128, 1)   \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u32, 32, 1)     \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u16, 16, 1)     \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                     \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                \
   ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                     \
@@ -202,13 +215,14 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u16, 16, 1)           \
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                  \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u16, 16, 1)   \
-  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)          \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                       \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)            \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u128, 128, 1)                     \
   ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u16, 16, 1)                       \
   ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u32, 32, 1) \
   ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)             \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)               \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u128, 128, 1)             \
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)               \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u16, 16, 1)       \
   ROW(avx2, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                  \
@@ -270,7 +284,19 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u32, 32, 1) \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64, 64, 1) \
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u256_acc4, 256, 4)        \
-  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)          \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)        \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                     \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                     \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                     \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)             \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)             \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)             \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u64, 64, 1)             \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u128, 128, 1)           \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u16, 16, 1)             \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u64, 64, 1)     \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u128, 128, 1)   \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u32, 32, 1)     \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                     \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                     \
@@ -345,12 +371,13 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc4, 64, 4)                    \
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u16, 16, 1)   \
   ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u256_acc4, 256, 4)          \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                       \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u64, 64, 1)                       \
   ROW(neon, f32_rmax_columns, smx_f32_rmax_columns_ukernel__neon_u16, 16, 1)                       \
   ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u32, 32, 1) \
   ROW(neon, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__neon_u16, 16, 1)             \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)               \
-  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)               \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u64, 64, 1)               \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u64, 64, 1)               \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u64, 64, 1)       \
   ROW(neon, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__neon_u16, 16, 1)                 \
   ROW(neon, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__neon_u16, 16, 1)                 \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32, 32, 1)                                       \
@@ -413,6 +440,18 @@ struct smx_f32_column_logarithms;
   ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64, 64, 1) \
   ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u128_acc4, 128, 4)        \
   ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u64_acc4, 64, 4)          \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u128, 128, 1)                   \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u32, 32, 1)                     \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                     \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u128, 128, 1)           \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u32, 32, 1)             \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)             \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u128, 128, 1)           \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)             \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u16, 16, 1)             \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u128, 128, 1)   \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u32, 32, 1)     \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u16, 16, 1)     \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                \
   ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                     \
@@ -490,7 +529,8 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u32, 32, 1) \
   ROW(scalar, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__scalar_u16, 16, 1)             \
   ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u16, 16, 1)               \
-  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)               \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u16, 16, 1)               \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u16, 16, 1)       \
   ROW(scalar, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__scalar_u16, 16, 1)                 \
   ROW(scalar, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__scalar_u16, 16, 1)                 \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc2, 32, 2)                                  \
@@ -553,6 +593,18 @@ struct smx_f32_column_logarithms;
   ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64, 64, 1) \
   ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u256_acc4, 256, 4)        \
   ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u128_acc4, 128, 4)        \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u64, 64, 1)                     \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u128, 128, 1)                   \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u32, 32, 1)                     \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u64, 64, 1)             \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u128, 128, 1)           \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u32, 32, 1)             \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u64, 64, 1)             \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u128, 128, 1)           \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)             \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u64, 64, 1)     \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u128, 128, 1)   \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u32, 32, 1)     \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                     \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                \
   ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                     \
@@ -642,6 +694,7 @@ struct smx_f32_column_logarithms;
   ROW(f32_raddlanes_columns)       \
   ROW(f32_vmulextc_columns)        \
   ROW(f32_vsubextc_columns)        \
+  ROW(f32_vscaleextexp_columns)    \
   ROW(f32_columns_to_rows)         \
   ROW(f32_rows_to_columns)         \
   ROW(f32_rmax)                    \
@@ -777,8 +830,9 @@ typedef void smx_f32_softmax_columns_ukernel_fn(size_t columns, size_t n, const 
                                                 size_t* done, const struct smx_f32_exponential* exponential);
 typedef void smx_f32_pack_columns_ukernel_fn(const float* x, size_t x_stride, float* panel,
                                              size_t group_stride, size_t n, size_t columns);
-typedef void smx_f32_rmax_columns_ukernel_fn(size_t n, const float* panel, float* max);
-typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x, float* y, const float* max,
+typedef void smx_f32_rmax_columns_ukernel_fn(size_t n, const float* x, size_t x_stride, float* max);
+typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x, size_t x_stride, float* y,
+                                                        size_t y_stride, const float* max,
                                                         struct smx_f32_column_sums* sums, const char* next,
                                                         size_t next_stride,
                                                         const struct smx_f32_exponential* exponential);
@@ -793,6 +847,11 @@ typedef void smx_f32_vsubextc_columns_ukernel_fn(const float* panel, size_t pane
                                                  size_t columns,
                                                  const struct smx_f32_column_logarithms* logarithms,
                                                  bool streams);
+typedef void smx_f32_vscaleextexp_columns_ukernel_fn(const float* panel, size_t panel_stride, float* y,
+                                                     size_t y_stride, size_t group_stride, size_t n,
+                                                     size_t columns, const float* reference, const float* hi,
+                                                     const float* lo, bool streams,
+                                                     const struct smx_f32_exponential* exponential);
 typedef void smx_f32_columns_to_rows_ukernel_fn(size_t n, size_t columns, const float* x, size_t x_stride,
                                                 float* y, size_t y_stride);
 typedef void smx_f32_rows_to_columns_ukernel_fn(size_t n, size_t columns, const float* x, size_t x_stride,

@@ -34,7 +34,7 @@ ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 LOG_ROWS = [(64, 4), (64, 16)]
 SHORT_COLUMNS = [(256, 4), (128, 4), (64, 4)]
 COLUMN_SUMS = [(32, 1)]
-COLUMN_MAPS = [(16, 1)]
+COLUMN_MAPS = [(64, 1), (128, 1), (32, 1), (16, 1)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
 # Types beside f32: of kernels that read, that read and write, and that convert.
@@ -100,21 +100,25 @@ KERNELS = [
     # before the first vector of them that has one out of range; from there on columns are left as they are. Results that
     # stream, here and below, are written past the caches where vectors are whole: y and its stride are multiples of PANEL.
     Kernel("softmax-columns", COLUMN_PARAMETERS, SHORT_COLUMNS),
-    # Longer ones, by way of a panel (see src/kernels/extended.h): n steps of columns; whole vectors of the panel are
+    # Longer ones, by way of a panel (see src/kernels/extended.h) or where they are: n steps of columns; whole vectors of the panel are
     # written, and read. Then of a group of PANEL columns the largest elements, its terms and sums, a block at a time, and
-    # these sums over their lanes, and of them the reciprocals or, where an exponential is given, the logarithms. In the end y = x * (hi + lo), of which each column has its own, or y = scale * (factor *
-    # x - shift) - logarithm.
+    # these sums over their lanes, and of them the reciprocals or, where an exponential is given, the logarithms. Terms that nobody asks for
+    # go to one step of y, of stride 0. In the end of terms y = x * (hi + lo), of which each column has its own, or of elements y = scale *
+    # (factor * x - shift) - logarithm, or once more their terms, scaled.
     Kernel("pack-columns", "const float* x, size_t x_stride, float* panel, " + PLACES, COLUMN_MAPS),
-    Kernel("rmax-columns", "size_t n, const float* panel, float* max", [(16, 1)]),
+    Kernel("rmax-columns", "size_t n, const float* x, size_t x_stride, float* max", [(16, 1)]),
     Kernel("raddstoreextexp-columns",
-           "size_t n, const float* x, float* y, const float* max, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
+           "size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, const float* max, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
            + EXPONENTIAL, COLUMN_SUMS),
     Kernel("raddlanes-columns", "const struct smx_f32_column_sums* sums, struct smx_f32_column_totals* total, " + EXPONENTIAL, [(16, 1)]),
     Kernel("vmulextc-columns", "const float* panel, float* y, size_t y_stride, " + PLACES + ", const float* hi, const float* lo, bool streams",
            COLUMN_MAPS),
     Kernel("vsubextc-columns",
            "const float* panel, size_t panel_stride, float* y, size_t y_stride, " + PLACES + ", const struct smx_f32_column_logarithms* logarithms, bool streams",
-           [(32, 1)]),
+           COLUMN_MAPS),
+    Kernel("vscaleextexp-columns",
+           "const float* panel, size_t panel_stride, float* y, size_t y_stride, " + PLACES
+           + ", const float* reference, const float* hi, const float* lo, bool streams, " + EXPONENTIAL, COLUMN_MAPS),
     # Columns to rows, which do not overlap them, and back.
     Kernel("columns-to-rows", "size_t n, size_t columns, " + MOVED, [(16, 1)]),
     Kernel("rows-to-columns", "size_t n, size_t columns, " + MOVED, [(16, 1)]),

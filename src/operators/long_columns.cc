@@ -1,6 +1,6 @@
 // Columns are lanes. A strip of them, side by side in memory, is packed into a panel of floats; there its terms are computed
-// and summed; from there they are scaled to the output. Where a panel does not hold whole columns, they pass through it block by
-// block, twice: for their sums, and for their results.
+// and summed; from there they are scaled to the output. Where a panel does not hold whole columns, they are read block by block,
+// twice, where they are or by way of the panel: for their sums, and for their results.
 #include <math.h>
 
 #include <algorithm>
@@ -10,9 +10,19 @@
 
 namespace {
 
+// Floats from step to step of which a page holds some.
+constexpr size_t kNearSteps = 256;
+
 void References(const float* max, const smx_f32_exponential& exponential, float* references) {
   for (size_t c = 0; c < SMX_PANEL; c++) references[c] = smx_float_exponent_of(max[c], &exponential);
 }
+
+// Elements as kernels take them, in a panel or where they are.
+struct Elements {
+  const float* first;
+  size_t stride;  // from step to step
+  size_t group_stride;
+};
 
 // What a column's elements are replaced by before terms are made of them, as in src/operators/row.cc.
 struct Replacement {
@@ -55,17 +65,27 @@ class Strip {
   size_t BlockLength(size_t block) const {
     return std::min<size_t>(SMX_BLOCK, op_.shape.axis - block * SMX_BLOCK);
   }
+  // Whether kernels take other numbers than there are in the input.
+  bool IsStaged() const { return has_replacements_ || !smx_scale_is_direct(&scale()); }
+  // Whether kernels can take elements where they are, which a panel does not hold: once, or as often as a sum does, of which a cache
+  // keeps them between groups if their steps are not far apart.
+  bool MayReadOnce() const {
+    return !stores_ && !IsStaged() && columns_ == width() && !smx_stages_input(op_, strip_);
+  }
+  bool MayReadTwice() const { return MayReadOnce() && op_.shape.input.axis <= kNearSteps; }
   // Where a block is packed to.
   float* PanelOf(size_t block) const { return panel_ + (stores_ ? block * SMX_BLOCK * SMX_PANEL : 0); }
+  Elements ElementsOf(size_t block, bool in_panel) const {
+    if (in_panel) return {PanelOf(block), SMX_PANEL, group_stride_};
+    const void* first = smx_input_at(op_, strip_, block * SMX_BLOCK);
+    return {static_cast<const float*>(first), op_.shape.input.axis, SMX_PANEL};
+  }
 
-  // function(first step, steps, their place in the panel) for the steps of a block, as many at a time as are staged.
+  // function(its first step, steps) for the steps of a block, as many at a time as are staged.
   template <class Function>
   void ForSteps(size_t block, bool stages, const Function& function) const {
     const size_t most = stages ? kStagedElements / columns_ : SMX_BLOCK;
-    for (size_t j = 0; j < BlockLength(block); j += most) {
-      const size_t n = std::min(most, BlockLength(block) - j);
-      function(block * SMX_BLOCK + j, n, PanelOf(block) + j * SMX_PANEL);
-    }
+    for (size_t j = 0; j < BlockLength(block); j += most) function(j, std::min(most, BlockLength(block) - j));
   }
 
   // A block as it is. Lanes without a column hold zeros.
@@ -76,9 +96,11 @@ class Strip {
         std::fill_n(absent + j * SMX_PANEL, width() - columns_, 0.0f);
     }
     const bool stages = smx_stages_input(op_, strip_);
-    ForSteps(block, stages, [&](size_t step, size_t n, float* at) {
+    ForSteps(block, stages, [&](size_t j, size_t n) {
+      const size_t step = block * SMX_BLOCK + j;
       const auto pack = [&](const void* x, size_t x_stride) {
-        kernels().f32_pack_columns(static_cast<const float*>(x), x_stride, at, group_stride_, n, columns_);
+        kernels().f32_pack_columns(static_cast<const float*>(x), x_stride, PanelOf(block) + j * SMX_PANEL,
+                                   group_stride_, n, columns_);
       };
       if (!stages) return pack(smx_input_at(op_, strip_, step), op_.shape.input.axis);
       float staged[kStagedElements];
@@ -87,17 +109,20 @@ class Strip {
     });
   }
 
-  // write(first step, from the panel, steps, to, its stride) for the steps of a block.
+  // write(elements or terms, steps, to, its stride) for the steps of a block.
   template <class Function>
   void Write(size_t block, const Function& write) const {
     const bool stages = smx_stages_output(op_, strip_);
-    ForSteps(block, stages, [&](size_t step, size_t n, const float* at) {
+    const Elements elements = ElementsOf(block, !MayReadOnce());
+    ForSteps(block, stages, [&](size_t j, size_t n) {
+      const size_t step = block * SMX_BLOCK + j;
+      const float* first = elements.first + j * elements.stride;
+      const Elements from = {first, elements.stride, elements.group_stride};
       if (!stages) {
-        return write(step, at, n, static_cast<float*>(smx_output_at(op_, strip_, step)),
-                     op_.shape.output.axis);
+        return write(from, n, static_cast<float*>(smx_output_at(op_, strip_, step)), op_.shape.output.axis);
       }
       float staged[kStagedElements];
-      write(step, at, n, staged, columns_);
+      write(from, n, staged, columns_);
       smx_store_columns(&op_, &strip_, step, n, staged);
     });
   }
@@ -105,7 +130,7 @@ class Strip {
   // A block as kernels take it.
   void LoadElements(size_t block) const {
     Pack(block);
-    if (has_replacements_ || !smx_scale_is_direct(&scale())) {
+    if (IsStaged()) {
       for (size_t c = 0; c < columns_; c++) {
         constexpr Replacement kNone = {false, 0.0f, false, 0.0f};
         Stage(has_replacements_ ? replacements_[c] : kNone, BlockLength(block),
@@ -116,9 +141,11 @@ class Strip {
 
   // And the largest element of each column.
   [[gnu::noinline]] void Load(size_t block, float* max) const {
-    LoadElements(block);
+    if (!MayReadTwice()) LoadElements(block);
+    const Elements elements = ElementsOf(block, !MayReadTwice());
     for (size_t g = 0; g < groups_; g++) {
-      kernels().f32_rmax_columns(BlockLength(block), PanelOf(block) + g * group_stride_, max + g * SMX_PANEL);
+      kernels().f32_rmax_columns(BlockLength(block), elements.first + g * elements.group_stride,
+                                 elements.stride, max + g * SMX_PANEL);
     }
   }
 
@@ -260,16 +287,22 @@ class Strip {
     std::copy_n(reference, SMX_PANEL, sums->reference);
   }
 
+  // Terms are stored in place of elements where they become the results.
   void AddBlock(size_t block, size_t group, const float* max, smx_f32_column_sums* sums) const {
-    float* at = PanelOf(block) + group * group_stride_;
+    const Elements elements = ElementsOf(block, !MayReadTwice());
+    const float* x = elements.first + group * elements.group_stride;
     // Of the strip that follows, the same steps and columns.
     const bool fetches = strip_.next != nullptr && strip_.slices == 1 && stores_;
     const size_t bytes = types().input_bytes;
-    const void* next = fetches ? smx_input_at(op_, *strip_.next, block * SMX_BLOCK) : panel_;
-    kernels().f32_raddstoreextexp_columns(
-        BlockLength(block), at, at, max, sums,
-        static_cast<const char*>(next) + (fetches ? group * SMX_PANEL * bytes : 0),
-        fetches ? op_.shape.input.axis * bytes : 0, &exponential());
+    const void* strip_next = fetches ? smx_input_at(op_, *strip_.next, block * SMX_BLOCK) : panel_;
+    const char* next = static_cast<const char*>(strip_next) + (fetches ? group * SMX_PANEL * bytes : 0);
+    const size_t next_stride = fetches ? op_.shape.input.axis * bytes : 0;
+    const bool keeps_terms = stores_ && !is_log();
+    float dropped[SMX_PANEL];
+    kernels().f32_raddstoreextexp_columns(BlockLength(block), x, elements.stride,
+                                          keeps_terms ? PanelOf(block) + group * group_stride_ : dropped,
+                                          keeps_terms ? SMX_PANEL : 0, max, sums, next, next_stride,
+                                          &exponential());
   }
 
   // Of columns without a sum: how RunOutOfRange of src/operators/row.cc has one.
@@ -305,42 +338,32 @@ class Strip {
     return {true, smx_special_probability(&op_.rows, directed_max), false, 0.0f};
   }
 
-  // The results of the terms in the panel, which pass through it once more where it does not hold them all.
+  // The results of the terms in the panel or, where it does not hold them all, of the elements.
   void Scale(size_t block) const {
-    if (!stores_) MakeTerms(block);
-    Write(block, [this](size_t, const float* at, size_t n, float* y, size_t y_stride) {
-      kernels().f32_vmulextc_columns(at, y, y_stride, group_stride_, n, columns_, hi_, lo_, strip_.streams);
+    if (!stores_ && !MayReadOnce()) LoadElements(block);
+    Write(block, [this](const Elements& from, size_t n, float* y, size_t y_stride) {
+      if (stores_) {
+        return kernels().f32_vmulextc_columns(from.first, y, y_stride, from.group_stride, n, columns_, hi_,
+                                              lo_, strip_.streams);
+      }
+      kernels().f32_vscaleextexp_columns(from.first, from.stride, y, y_stride, from.group_stride, n, columns_,
+                                         reference_, hi_, lo_, strip_.streams, &exponential());
     });
   }
 
-  // The results of the elements themselves, where they are if kernels can take them there.
+  // The results of the elements themselves, which the panel holds if they are not staged, and it holds them all.
   void Subtract(size_t block) const {
-    const bool in_panel = has_replacements_ || columns_ < width() || smx_stages_input(op_, strip_);
-    if (in_panel) Pack(block);
+    if (!MayReadOnce() && (!stores_ || IsStaged())) Pack(block);
     for (size_t c = 0; has_replacements_ && c < columns_; c++) {
       if (replacements_[c].is_special) {
         Stage(replacements_[c], BlockLength(block), smx_panel_at(PanelOf(block), group_stride_, c));
       }
     }
     const smx_f32_column_logarithms logarithms = {factor_, shift_, scale_, hi_, lo_};
-    Write(block, [&](size_t step, const float* at, size_t n, float* y, size_t y_stride) {
-      const float* x = in_panel ? at : static_cast<const float*>(smx_input_at(op_, strip_, step));
-      kernels().f32_vsubextc_columns(x, in_panel ? SMX_PANEL : op_.shape.input.axis, y, y_stride,
-                                     in_panel ? group_stride_ : SMX_PANEL, n, columns_, &logarithms,
-                                     strip_.streams);
+    Write(block, [&](const Elements& from, size_t n, float* y, size_t y_stride) {
+      kernels().f32_vsubextc_columns(from.first, from.stride, y, y_stride, from.group_stride, n, columns_,
+                                     &logarithms, strip_.streams);
     });
-  }
-
-  // Under the references of the whole columns; nobody asks for their sums, so that any numbers may be the maxima of those.
-  void MakeTerms(size_t block) const {
-    LoadElements(block);
-    constexpr float kMaxima[SMX_PANEL] = {};
-    for (size_t g = 0; g < groups_; g++) {
-      smx_f32_column_sums sums;
-      Begin(&sums);
-      std::copy_n(reference_ + g * SMX_PANEL, SMX_PANEL, sums.reference);
-      AddBlock(block, g, kMaxima, &sums);
-    }
   }
 
   const smx_axis& op_;
@@ -361,5 +384,13 @@ class Strip {
 }  // namespace
 
 void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel) {
-  Strip(*op, *strip, panel).Run();
+  const bool passes_by_blocks = op->shape.axis > kMostStoredBlocks * SMX_BLOCK;
+  const size_t rest = passes_by_blocks && strip->slices == 1 ? strip->slice_columns % SMX_PANEL : 0;
+  // By themselves, whole groups may be read where they are.
+  smx_strip part = *strip;
+  for (size_t columns : {strip->slice_columns - rest, rest}) {
+    part.slice_columns = columns;
+    if (columns > 0) Strip(*op, part, panel).Run();
+    part.first_column += columns;
+  }
 }

@@ -167,8 +167,10 @@ static inline void smx_partial_sum_shift(struct smx_partial_sum* sum, double dis
   if (from.top == smx_empty_sum.top || distance > nothing) return;
   const struct smx_f32_extended pair = smx_f32_extended_of(&from);
   const double rounding = 0x1.8p+52;
+  const double ln2_hi = 0x1.62E42FEFA0000p-1;  // times n, exact
+  const double ln2_lo = 0x1.CF79ABC9E3B3Ap-40;
   const double n = (-distance * 0x1.71547652B82FEp+0 + rounding) - rounding;
-  const double t = (-distance - n * smx_ln2_hi) - n * smx_ln2_lo;
+  const double t = (-distance - n * ln2_hi) - n * ln2_lo;
   const double product = ((double)pair.hi + (double)pair.lo) * smx_exp_reduced(t);
   const float hi = (float)product;
   smx_partial_sum_add_pair(sum, hi, (float)(product - (double)hi), pair.reference - SMX_BIAS + (int32_t)n);

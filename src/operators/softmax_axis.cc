@@ -60,19 +60,10 @@ bool LeavesLanesEmpty(size_t columns) {
   return lanes - columns >= lanes / 5;
 }
 
-// As lanes, columns that a panel does not hold take two exponentials, and those of log-softmax go through it twice. As rows they do
-// not, where no more of them lie side by side than a cache keeps between groups of them, and half a line goes together.
-bool AreShorterAsRows(const smx_axis& op) {
-  const smx_axis_shape& shape = op.shape;
-  if (smx_transposed_columns(shape.axis, shape.inner) < SMX_PANEL / 2) return false;
-  if (shape.axis > kMostStoredBlocks * SMX_BLOCK) return shape.inner <= 2 * SMX_PANEL;
-  return op.rows.function == smx_rows_log_softmax && shape.inner <= 16 * SMX_PANEL;
-}
-
 bool AreTransposed(const smx_axis& op) {
   const smx_axis_shape& shape = op.shape;
   if (shape.axis < kShortestTransposed) return false;
-  if (shape.inner < SMX_PANEL || AreShorterAsRows(op)) return true;
+  if (shape.inner < SMX_PANEL) return true;
   return LeavesLanesEmpty(shape.inner) && smx_transposed_columns(shape.axis, shape.inner) > 0;
 }
 

@@ -52,9 +52,9 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline __m256 largest_terms(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
-                                   __m256 bias) {
+// The terms of a vector of elements.
+static inline __m256 terms_of(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
+                              __m256 bias) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -253,8 +253,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias,
+// The exponentials of n elements, 4 at a time, which there is room for, to y or where they are.
+static inline void exponentials_4(size_t n, const __m256* x, __m256* y, __m256 lower, __m256 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
@@ -265,10 +265,10 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
-    const __m256 x0 = e[j + 0];
-    const __m256 x1 = e[j + 1];
-    const __m256 x2 = e[j + 2];
-    const __m256 x3 = e[j + 3];
+    const __m256 x0 = x[j + 0];
+    const __m256 x1 = x[j + 1];
+    const __m256 x2 = x[j + 2];
+    const __m256 x3 = x[j + 3];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -325,15 +325,15 @@ static inline void exponentials_4(size_t n, __m256* e, __m256 lower, __m256 bias
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
     const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
     const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
-    e[j + 2] = e2;
-    e[j + 3] = e3;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
+    y[j + 2] = e2;
+    y[j + 3] = e3;
   }
 }
 
-// The exponentials of n elements, 8 at a time, which there is room for.
-static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias,
+// The exponentials of n elements, 8 at a time, which there is room for, to y or where they are.
+static inline void exponentials_8(size_t n, const __m256* x, __m256* y, __m256 lower, __m256 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
@@ -345,10 +345,10 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 8) {
     {
-      const __m256 x0 = e[j + 0];
-      const __m256 x1 = e[j + 1];
-      const __m256 x2 = e[j + 2];
-      const __m256 x3 = e[j + 3];
+      const __m256 x0 = x[j + 0];
+      const __m256 x1 = x[j + 1];
+      const __m256 x2 = x[j + 2];
+      const __m256 x3 = x[j + 3];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -405,16 +405,16 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
       const __m256 e2 = _mm256_fmadd_ps(s2, u2, s2);
       const __m256 e3 = _mm256_fmadd_ps(s3, u3, s3);
-      e[j + 0] = e0;
-      e[j + 1] = e1;
-      e[j + 2] = e2;
-      e[j + 3] = e3;
+      y[j + 0] = e0;
+      y[j + 1] = e1;
+      y[j + 2] = e2;
+      y[j + 3] = e3;
     }
     {
-      const __m256 x4 = e[j + 4];
-      const __m256 x5 = e[j + 5];
-      const __m256 x6 = e[j + 6];
-      const __m256 x7 = e[j + 7];
+      const __m256 x4 = x[j + 4];
+      const __m256 x5 = x[j + 5];
+      const __m256 x6 = x[j + 6];
+      const __m256 x7 = x[j + 7];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -471,10 +471,10 @@ static inline void exponentials_8(size_t n, __m256* e, __m256 lower, __m256 bias
       const __m256 e5 = _mm256_fmadd_ps(s5, u5, s5);
       const __m256 e6 = _mm256_fmadd_ps(s6, u6, s6);
       const __m256 e7 = _mm256_fmadd_ps(s7, u7, s7);
-      e[j + 4] = e4;
-      e[j + 5] = e5;
-      e[j + 6] = e6;
-      e[j + 7] = e7;
+      y[j + 4] = e4;
+      y[j + 5] = e5;
+      y[j + 6] = e6;
+      y[j + 7] = e7;
     }
   }
 }
@@ -503,10 +503,10 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
         __m256 lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
-        exponentials_4(n, terms, lower, bias, exponential);
+        exponentials_4(n, terms, terms, lower, bias, exponential);
       } else {
         _mm256_storeu_ps(maxima, max);
         groups = g - 1;
@@ -578,10 +578,10 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
         __m256 lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 8 != 0; j++) terms[j] = lower;
-        exponentials_8(n, terms, lower, bias, exponential);
+        exponentials_8(n, terms, terms, lower, bias, exponential);
       } else {
         _mm256_storeu_ps(maxima, max);
         groups = g - 1;

@@ -50,9 +50,9 @@ static inline void references(__m256 max, const struct smx_f32_exponential* expo
   *bias = _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline __m256 largest_terms(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
-                                   __m256 bias) {
+// The terms of a vector of elements.
+static inline __m256 terms_of(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
+                              __m256 bias) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -595,7 +595,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx2_u64_acc4(size_t rows, size_t n
       _mm256_storeu_ps(lowers + v * 8, group_lower);
       _mm256_storeu_ps(biases + v * 8, group_bias);
       _mm256_storeu_ps(row_max + v * 8, max[v]);
-      _mm256_storeu_ps(largest + v * 8, largest_terms(max[v], exponential, group_lower, group_bias));
+      _mm256_storeu_ps(largest + v * 8, terms_of(max[v], exponential, group_lower, group_bias));
     }
 
     if (count > 0) {

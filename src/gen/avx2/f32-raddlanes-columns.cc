@@ -40,9 +40,9 @@ static inline void reciprocals(__m256 hi, __m256 lo, __m256* reciprocal_hi, __m2
   *reciprocal_lo = _mm256_mul_ps(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline __m256 largest_terms(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
-                                   __m256 bias) {
+// The terms of a vector of elements.
+static inline __m256 terms_of(__m256 x0, const struct smx_f32_exponential* exponential, __m256 lower,
+                              __m256 bias) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
   const __m256 minus_eighth_lo = _mm256_set1_ps(exponential->minus_eighth_lo);
@@ -111,7 +111,7 @@ extern "C" void smx_f32_raddlanes_columns_ukernel__avx2_u16(const struct smx_f32
       const __m256 bias =
           _mm256_fnmadd_ps(reference, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
       const __m256 max = _mm256_loadu_ps(sums->max + c);
-      logarithms(max, largest_terms(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
+      logarithms(max, terms_of(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
     }
     _mm256_storeu_ps(total->normalizer_hi + c, hi[0]);
     _mm256_storeu_ps(total->normalizer_lo + c, lo[0]);

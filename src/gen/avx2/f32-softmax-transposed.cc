@@ -255,8 +255,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, __m256* e, __m256 lower, __m256 bias,
+// The exponentials of n elements, 2 at a time, which there is room for, to y or where they are.
+static inline void exponentials_2(size_t n, const __m256* x, __m256* y, __m256 lower, __m256 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m256 eighths = _mm256_set1_ps(8.0f * exponential->log2e);
   const __m256 minus_eighth_hi = _mm256_set1_ps(exponential->minus_eighth_hi);
@@ -267,8 +267,8 @@ static inline void exponentials_2(size_t n, __m256* e, __m256 lower, __m256 bias
   const __m256 mantissas = _mm256_loadu_ps((const float*)smx_exp2_mantissas);
   const __m256 residuals = _mm256_loadu_ps((const float*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
-    const __m256 x0 = e[j + 0];
-    const __m256 x1 = e[j + 1];
+    const __m256 x0 = x[j + 0];
+    const __m256 x1 = x[j + 1];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -299,8 +299,8 @@ static inline void exponentials_2(size_t n, __m256* e, __m256 lower, __m256 bias
                          _mm256_castps_si256(_mm256_permutevar8x32_ps(mantissas, index1))));
     const __m256 e0 = _mm256_fmadd_ps(s0, u0, s0);
     const __m256 e1 = _mm256_fmadd_ps(s1, u1, s1);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
   }
 }
 
@@ -328,7 +328,7 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         __m256* const terms = raised;
         for (size_t j = n; j % 2 != 0; j++) terms[j] = lower;
-        exponentials_2(n, terms, lower, bias, exponential);
+        exponentials_2(n, terms, terms, lower, bias, exponential);
       } else {
         _mm256_storeu_ps(maxima, max);
         groups = g - 1;

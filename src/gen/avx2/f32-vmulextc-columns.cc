@@ -3,48 +3,307 @@
 // Scales the stored terms of a panel's columns to those of a matrix: y = x * (hi + lo), of which each column has its own.
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
+#include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_columns_ukernel__avx2_u16(const float* panel, float* y, size_t y_stride,
-                                                           size_t group_stride, size_t n, size_t columns,
-                                                           const float* hi, const float* lo, bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+extern "C" void smx_f32_vmulextc_columns_ukernel__avx2_u128(const float* panel, float* y, size_t y_stride,
+                                                            size_t group_stride, size_t n, size_t columns,
+                                                            const float* hi, const float* lo, bool streams) {
+  size_t c = 0;
+  for (; c + 128 <= columns; c += 128) {
+    const __m256 hi0 = _mm256_loadu_ps(hi + c);
+    const __m256 lo0 = _mm256_loadu_ps(lo + c);
+
+    const __m256 hi1 = _mm256_loadu_ps(hi + c + 8);
+    const __m256 lo1 = _mm256_loadu_ps(lo + c + 8);
+
+    const __m256 hi2 = _mm256_loadu_ps(hi + c + 16);
+    const __m256 lo2 = _mm256_loadu_ps(lo + c + 16);
+
+    const __m256 hi3 = _mm256_loadu_ps(hi + c + 24);
+    const __m256 lo3 = _mm256_loadu_ps(lo + c + 24);
+
+    const __m256 hi4 = _mm256_loadu_ps(hi + c + 32);
+    const __m256 lo4 = _mm256_loadu_ps(lo + c + 32);
+
+    const __m256 hi5 = _mm256_loadu_ps(hi + c + 40);
+    const __m256 lo5 = _mm256_loadu_ps(lo + c + 40);
+
+    const __m256 hi6 = _mm256_loadu_ps(hi + c + 48);
+    const __m256 lo6 = _mm256_loadu_ps(lo + c + 48);
+
+    const __m256 hi7 = _mm256_loadu_ps(hi + c + 56);
+    const __m256 lo7 = _mm256_loadu_ps(lo + c + 56);
+
+    const __m256 hi8 = _mm256_loadu_ps(hi + c + 64);
+    const __m256 lo8 = _mm256_loadu_ps(lo + c + 64);
+
+    const __m256 hi9 = _mm256_loadu_ps(hi + c + 72);
+    const __m256 lo9 = _mm256_loadu_ps(lo + c + 72);
+
+    const __m256 hi10 = _mm256_loadu_ps(hi + c + 80);
+    const __m256 lo10 = _mm256_loadu_ps(lo + c + 80);
+
+    const __m256 hi11 = _mm256_loadu_ps(hi + c + 88);
+    const __m256 lo11 = _mm256_loadu_ps(lo + c + 88);
+
+    const __m256 hi12 = _mm256_loadu_ps(hi + c + 96);
+    const __m256 lo12 = _mm256_loadu_ps(lo + c + 96);
+
+    const __m256 hi13 = _mm256_loadu_ps(hi + c + 104);
+    const __m256 lo13 = _mm256_loadu_ps(lo + c + 104);
+
+    const __m256 hi14 = _mm256_loadu_ps(hi + c + 112);
+    const __m256 lo14 = _mm256_loadu_ps(lo + c + 112);
+
+    const __m256 hi15 = _mm256_loadu_ps(hi + c + 120);
+    const __m256 lo15 = _mm256_loadu_ps(lo + c + 120);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const __m256 x0 = _mm256_loadu_ps(at);
 
       if (streams) {
-        _mm256_stream_ps(
-            row, _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
+        _mm256_stream_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
       } else {
-        _mm256_storeu_ps(
-            row, _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
+        _mm256_storeu_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
       }
       const __m256 x1 = _mm256_loadu_ps(at + 8);
 
       if (streams) {
-        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, _mm256_loadu_ps(hi + c + 8),
-                                                  _mm256_mul_ps(x1, _mm256_loadu_ps(lo + c + 8))));
+        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
       } else {
-        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, _mm256_loadu_ps(hi + c + 8),
-                                                  _mm256_mul_ps(x1, _mm256_loadu_ps(lo + c + 8))));
+        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
       }
-      row += 16;
-      at += group_stride;
+      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
+      } else {
+        _mm256_storeu_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
+      }
+      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
+      } else {
+        _mm256_storeu_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
+      }
+      const __m256 x4 = _mm256_loadu_ps(at + 2 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 32, _mm256_fmadd_ps(x4, hi4, _mm256_mul_ps(x4, lo4)));
+      } else {
+        _mm256_storeu_ps(row + 32, _mm256_fmadd_ps(x4, hi4, _mm256_mul_ps(x4, lo4)));
+      }
+      const __m256 x5 = _mm256_loadu_ps(at + 2 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 40, _mm256_fmadd_ps(x5, hi5, _mm256_mul_ps(x5, lo5)));
+      } else {
+        _mm256_storeu_ps(row + 40, _mm256_fmadd_ps(x5, hi5, _mm256_mul_ps(x5, lo5)));
+      }
+      const __m256 x6 = _mm256_loadu_ps(at + 3 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 48, _mm256_fmadd_ps(x6, hi6, _mm256_mul_ps(x6, lo6)));
+      } else {
+        _mm256_storeu_ps(row + 48, _mm256_fmadd_ps(x6, hi6, _mm256_mul_ps(x6, lo6)));
+      }
+      const __m256 x7 = _mm256_loadu_ps(at + 3 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 56, _mm256_fmadd_ps(x7, hi7, _mm256_mul_ps(x7, lo7)));
+      } else {
+        _mm256_storeu_ps(row + 56, _mm256_fmadd_ps(x7, hi7, _mm256_mul_ps(x7, lo7)));
+      }
+      const __m256 x8 = _mm256_loadu_ps(at + 4 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 64, _mm256_fmadd_ps(x8, hi8, _mm256_mul_ps(x8, lo8)));
+      } else {
+        _mm256_storeu_ps(row + 64, _mm256_fmadd_ps(x8, hi8, _mm256_mul_ps(x8, lo8)));
+      }
+      const __m256 x9 = _mm256_loadu_ps(at + 4 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 72, _mm256_fmadd_ps(x9, hi9, _mm256_mul_ps(x9, lo9)));
+      } else {
+        _mm256_storeu_ps(row + 72, _mm256_fmadd_ps(x9, hi9, _mm256_mul_ps(x9, lo9)));
+      }
+      const __m256 x10 = _mm256_loadu_ps(at + 5 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 80, _mm256_fmadd_ps(x10, hi10, _mm256_mul_ps(x10, lo10)));
+      } else {
+        _mm256_storeu_ps(row + 80, _mm256_fmadd_ps(x10, hi10, _mm256_mul_ps(x10, lo10)));
+      }
+      const __m256 x11 = _mm256_loadu_ps(at + 5 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 88, _mm256_fmadd_ps(x11, hi11, _mm256_mul_ps(x11, lo11)));
+      } else {
+        _mm256_storeu_ps(row + 88, _mm256_fmadd_ps(x11, hi11, _mm256_mul_ps(x11, lo11)));
+      }
+      const __m256 x12 = _mm256_loadu_ps(at + 6 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 96, _mm256_fmadd_ps(x12, hi12, _mm256_mul_ps(x12, lo12)));
+      } else {
+        _mm256_storeu_ps(row + 96, _mm256_fmadd_ps(x12, hi12, _mm256_mul_ps(x12, lo12)));
+      }
+      const __m256 x13 = _mm256_loadu_ps(at + 6 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 104, _mm256_fmadd_ps(x13, hi13, _mm256_mul_ps(x13, lo13)));
+      } else {
+        _mm256_storeu_ps(row + 104, _mm256_fmadd_ps(x13, hi13, _mm256_mul_ps(x13, lo13)));
+      }
+      const __m256 x14 = _mm256_loadu_ps(at + 7 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 112, _mm256_fmadd_ps(x14, hi14, _mm256_mul_ps(x14, lo14)));
+      } else {
+        _mm256_storeu_ps(row + 112, _mm256_fmadd_ps(x14, hi14, _mm256_mul_ps(x14, lo14)));
+      }
+      const __m256 x15 = _mm256_loadu_ps(at + 7 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 120, _mm256_fmadd_ps(x15, hi15, _mm256_mul_ps(x15, lo15)));
+      } else {
+        _mm256_storeu_ps(row + 120, _mm256_fmadd_ps(x15, hi15, _mm256_mul_ps(x15, lo15)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 8) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c + 64 <= columns; c += 64) {
+    const __m256 hi0 = _mm256_loadu_ps(hi + c);
+    const __m256 lo0 = _mm256_loadu_ps(lo + c);
+
+    const __m256 hi1 = _mm256_loadu_ps(hi + c + 8);
+    const __m256 lo1 = _mm256_loadu_ps(lo + c + 8);
+
+    const __m256 hi2 = _mm256_loadu_ps(hi + c + 16);
+    const __m256 lo2 = _mm256_loadu_ps(lo + c + 16);
+
+    const __m256 hi3 = _mm256_loadu_ps(hi + c + 24);
+    const __m256 lo3 = _mm256_loadu_ps(lo + c + 24);
+
+    const __m256 hi4 = _mm256_loadu_ps(hi + c + 32);
+    const __m256 lo4 = _mm256_loadu_ps(lo + c + 32);
+
+    const __m256 hi5 = _mm256_loadu_ps(hi + c + 40);
+    const __m256 lo5 = _mm256_loadu_ps(lo + c + 40);
+
+    const __m256 hi6 = _mm256_loadu_ps(hi + c + 48);
+    const __m256 lo6 = _mm256_loadu_ps(lo + c + 48);
+
+    const __m256 hi7 = _mm256_loadu_ps(hi + c + 56);
+    const __m256 lo7 = _mm256_loadu_ps(lo + c + 56);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const __m256 x0 = _mm256_loadu_ps(at);
 
-      avx2_store_tail(
-          row, rest,
-          _mm256_fmadd_ps(x0, _mm256_loadu_ps(hi + c), _mm256_mul_ps(x0, _mm256_loadu_ps(lo + c))));
-      row += 8;
-      at += 8;
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
+      } else {
+        _mm256_storeu_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
+      }
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
+      }
+      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
+      } else {
+        _mm256_storeu_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
+      }
+      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
+      } else {
+        _mm256_storeu_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
+      }
+      const __m256 x4 = _mm256_loadu_ps(at + 2 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 32, _mm256_fmadd_ps(x4, hi4, _mm256_mul_ps(x4, lo4)));
+      } else {
+        _mm256_storeu_ps(row + 32, _mm256_fmadd_ps(x4, hi4, _mm256_mul_ps(x4, lo4)));
+      }
+      const __m256 x5 = _mm256_loadu_ps(at + 2 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 40, _mm256_fmadd_ps(x5, hi5, _mm256_mul_ps(x5, lo5)));
+      } else {
+        _mm256_storeu_ps(row + 40, _mm256_fmadd_ps(x5, hi5, _mm256_mul_ps(x5, lo5)));
+      }
+      const __m256 x6 = _mm256_loadu_ps(at + 3 * group_stride);
+
+      if (streams) {
+        _mm256_stream_ps(row + 48, _mm256_fmadd_ps(x6, hi6, _mm256_mul_ps(x6, lo6)));
+      } else {
+        _mm256_storeu_ps(row + 48, _mm256_fmadd_ps(x6, hi6, _mm256_mul_ps(x6, lo6)));
+      }
+      const __m256 x7 = _mm256_loadu_ps(at + 3 * group_stride + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 56, _mm256_fmadd_ps(x7, hi7, _mm256_mul_ps(x7, lo7)));
+      } else {
+        _mm256_storeu_ps(row + 56, _mm256_fmadd_ps(x7, hi7, _mm256_mul_ps(x7, lo7)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    y += y_stride;
-    panel += SMX_PANEL;
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const __m256 hi0 = _mm256_loadu_ps(hi + c);
+    const __m256 lo0 = _mm256_loadu_ps(lo + c);
+
+    const __m256 hi1 = _mm256_loadu_ps(hi + c + 8);
+    const __m256 lo1 = _mm256_loadu_ps(lo + c + 8);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
+      } else {
+        _mm256_storeu_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
+      }
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c < columns; c += 8) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const __m256 hi0 = _mm256_loadu_ps(hi + c);
+    const __m256 lo0 = _mm256_loadu_ps(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+
+      avx2_store_tail(row, rest, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
+      row += y_stride;
+      at += SMX_PANEL;
+    }
   }
   if (streams) _mm_sfence();
 }

@@ -52,9 +52,9 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
   *bias = _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
-                                   __m512 bias) {
+// The terms of a vector of elements.
+static inline __m512 terms_of(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
+                              __m512 bias) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -254,8 +254,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 1 at a time, which there is room for.
-static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The exponentials of n elements, 1 at a time, which there is room for, to y or where they are.
+static inline void exponentials_1(size_t n, const __m512* x, __m512* y, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -266,7 +266,7 @@ static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 1) {
-    const __m512 x0 = e[j + 0];
+    const __m512 x0 = x[j + 0];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -284,7 +284,7 @@ static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    e[j + 0] = e0;
+    y[j + 0] = e0;
   }
 }
 
@@ -312,10 +312,10 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
         __m512 lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 1 != 0; j++) terms[j] = lower;
-        exponentials_1(n, terms, lower, bias, exponential);
+        exponentials_1(n, terms, terms, lower, bias, exponential);
       } else {
         _mm512_storeu_ps(maxima, max);
         groups = g - 1;

@@ -50,9 +50,9 @@ static inline void references(__m512 max, const struct smx_f32_exponential* expo
   *bias = _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
-                                   __m512 bias) {
+// The terms of a vector of elements.
+static inline __m512 terms_of(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
+                              __m512 bias) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -477,7 +477,7 @@ extern "C" void smx_f32_log_softmax_ukernel__avx512f_u64_acc16(
       _mm512_storeu_ps(lowers + v * 16, group_lower);
       _mm512_storeu_ps(biases + v * 16, group_bias);
       _mm512_storeu_ps(row_max + v * 16, max[v]);
-      _mm512_storeu_ps(largest + v * 16, largest_terms(max[v], exponential, group_lower, group_bias));
+      _mm512_storeu_ps(largest + v * 16, terms_of(max[v], exponential, group_lower, group_bias));
     }
 
     if (count > 0) {

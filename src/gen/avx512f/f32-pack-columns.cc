@@ -3,29 +3,60 @@
 // Columns of a matrix to a panel.
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
+#include "src/kernels/extended.h"
 
-extern "C" void smx_f32_pack_columns_ukernel__avx512f_u16(const float* x, size_t x_stride, float* panel,
+extern "C" void smx_f32_pack_columns_ukernel__avx512f_u64(const float* x, size_t x_stride, float* panel,
                                                           size_t group_stride, size_t n, size_t columns) {
-  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
-  const size_t ahead = (512 / columns + 1) * x_stride;
-  for (size_t j = 0; j < n; j++) {
-    auto* row = x;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+  // Steps may be far apart.
+  const size_t ahead = 8 * x_stride;
+  size_t c = 0;
+  for (; c + 64 <= columns; c += 64) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       _mm512_storeu_ps(at, _mm512_loadu_ps(row));
-      row += 16;
-      at += group_stride;
+      __builtin_prefetch(row + 16 + ahead);
+      _mm512_storeu_ps(at + group_stride, _mm512_loadu_ps(row + 16));
+      __builtin_prefetch(row + 32 + ahead);
+      _mm512_storeu_ps(at + 2 * group_stride, _mm512_loadu_ps(row + 32));
+      __builtin_prefetch(row + 48 + ahead);
+      _mm512_storeu_ps(at + 3 * group_stride, _mm512_loadu_ps(row + 48));
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c + 32 <= columns; c += 32) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      __builtin_prefetch(row + ahead);
+      _mm512_storeu_ps(at, _mm512_loadu_ps(row));
+      __builtin_prefetch(row + 16 + ahead);
+      _mm512_storeu_ps(at + group_stride, _mm512_loadu_ps(row + 16));
+      row += x_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c + 16 <= columns; c += 16) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      __builtin_prefetch(row + ahead);
+      _mm512_storeu_ps(at, _mm512_loadu_ps(row));
+      row += x_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       _mm512_storeu_ps(at, avx512f_load_tail(row, rest, _mm512_setzero_ps()));
-      row += 16;
-      at += 16;
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    x += x_stride;
-    panel += SMX_PANEL;
   }
 }

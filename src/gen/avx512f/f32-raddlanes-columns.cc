@@ -40,9 +40,9 @@ static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m5
   *reciprocal_lo = _mm512_mul_ps(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
-                                   __m512 bias) {
+// The terms of a vector of elements.
+static inline __m512 terms_of(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
+                              __m512 bias) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -111,7 +111,7 @@ extern "C" void smx_f32_raddlanes_columns_ukernel__avx512f_u16(
       const __m512 bias =
           _mm512_fnmadd_ps(reference, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
       const __m512 max = _mm512_loadu_ps(sums->max + c);
-      logarithms(max, largest_terms(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
+      logarithms(max, terms_of(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
     }
     _mm512_storeu_ps(total->normalizer_hi + c, hi[0]);
     _mm512_storeu_ps(total->normalizer_lo + c, lo[0]);

@@ -67,9 +67,9 @@ static inline void reciprocals(__m512 hi, __m512 lo, __m512* reciprocal_hi, __m5
   *reciprocal_lo = _mm512_mul_ps(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline __m512 largest_terms(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
-                                   __m512 bias) {
+// The terms of a vector of elements.
+static inline __m512 terms_of(__m512 x0, const struct smx_f32_exponential* exponential, __m512 lower,
+                              __m512 bias) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
   const __m512 minus_eighth_lo = _mm512_set1_ps(exponential->minus_eighth_lo);
@@ -211,8 +211,8 @@ static inline void logarithms(__m512 max, __m512 largest, const struct smx_f32_e
   *lo = _mm512_loadu_ps(log_lo);
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The exponentials of n elements, 1 at a time, which there is room for, to y or where they are.
+static inline void exponentials_1(size_t n, const __m512* x, __m512* y, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -222,157 +222,177 @@ static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 linear = _mm512_set1_ps(exponential->scale);
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
-  for (size_t j = 0; j < n; j += 4) {
-    const __m512 x0 = e[j + 0];
-    const __m512 x1 = e[j + 1];
-    const __m512 x2 = e[j + 2];
-    const __m512 x3 = e[j + 3];
+  for (size_t j = 0; j < n; j += 1) {
+    const __m512 x0 = x[j + 0];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
     // With the roundings of its evaluation it is 1.36 * 2^-24 over every float within +-2^14.
     const __m512 clamped0 = _mm512_max_ps(lower, x0);
-    const __m512 clamped1 = _mm512_max_ps(lower, x1);
-    const __m512 clamped2 = _mm512_max_ps(lower, x2);
-    const __m512 clamped3 = _mm512_max_ps(lower, x3);
     const __m512 biased0 = _mm512_fmadd_ps(clamped0, eighths, bias);
-    const __m512 biased1 = _mm512_fmadd_ps(clamped1, eighths, bias);
-    const __m512 biased2 = _mm512_fmadd_ps(clamped2, eighths, bias);
-    const __m512 biased3 = _mm512_fmadd_ps(clamped3, eighths, bias);
     const __m512 n0 = _mm512_sub_ps(biased0, bias);
-    const __m512 n1 = _mm512_sub_ps(biased1, bias);
-    const __m512 n2 = _mm512_sub_ps(biased2, bias);
-    const __m512 n3 = _mm512_sub_ps(biased3, bias);
     const __m512i index0 = _mm512_castps_si512(biased0);
-    const __m512i index1 = _mm512_castps_si512(biased1);
-    const __m512i index2 = _mm512_castps_si512(biased2);
-    const __m512i index3 = _mm512_castps_si512(biased3);
     __m512 t0 = _mm512_fmadd_ps(n0, minus_eighth_hi, clamped0);
-    __m512 t1 = _mm512_fmadd_ps(n1, minus_eighth_hi, clamped1);
-    __m512 t2 = _mm512_fmadd_ps(n2, minus_eighth_hi, clamped2);
-    __m512 t3 = _mm512_fmadd_ps(n3, minus_eighth_hi, clamped3);
     t0 = _mm512_fmadd_ps(n0, minus_eighth_lo, t0);
-    t1 = _mm512_fmadd_ps(n1, minus_eighth_lo, t1);
-    t2 = _mm512_fmadd_ps(n2, minus_eighth_lo, t2);
-    t3 = _mm512_fmadd_ps(n3, minus_eighth_lo, t3);
     __m512 u0 = _mm512_fmadd_ps(t0, cube, square);
-    __m512 u1 = _mm512_fmadd_ps(t1, cube, square);
-    __m512 u2 = _mm512_fmadd_ps(t2, cube, square);
-    __m512 u3 = _mm512_fmadd_ps(t3, cube, square);
     u0 = _mm512_fmadd_ps(u0, t0, linear);
-    u1 = _mm512_fmadd_ps(u1, t1, linear);
-    u2 = _mm512_fmadd_ps(u2, t2, linear);
-    u3 = _mm512_fmadd_ps(u3, t3, linear);
     u0 = _mm512_fmadd_ps(u0, t0, _mm512_permutexvar_ps(index0, residuals));
-    u1 = _mm512_fmadd_ps(u1, t1, _mm512_permutexvar_ps(index1, residuals));
-    u2 = _mm512_fmadd_ps(u2, t2, _mm512_permutexvar_ps(index2, residuals));
-    u3 = _mm512_fmadd_ps(u3, t3, _mm512_permutexvar_ps(index3, residuals));
     const __m512 s0 =
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
-    const __m512 s1 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased1), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
-    const __m512 s2 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased2), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index2, mantissas))));
-    const __m512 s3 =
-        _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased3), 20),
-                                             _mm512_castps_si512(_mm512_permutexvar_ps(index3, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
-    const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
-    e[j + 2] = e2;
-    e[j + 3] = e3;
+    y[j + 0] = e0;
   }
 }
 
-extern "C" void smx_f32_softmax_columns_ukernel__avx512f_u256_acc4(
+// Columns of a vector, step by step from e on; returns their largest elements.
+static inline __m512 load_columns(size_t n, const float* x, size_t x_stride, ptrdiff_t rest, __m512* e) {
+  __m512 max = _mm512_set1_ps(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride) {
+    e[j] = rest > 0 ? avx512f_load_tail(x, rest, _mm512_setzero_ps()) : _mm512_loadu_ps(x);
+    max = _mm512_max_ps(e[j], max);
+  }
+  return max;
+}
+// The same of 4 vectors, which are `length` apart.
+static inline void load_block(size_t n, const float* x, size_t x_stride, size_t length, __m512* e,
+                              __m512* max) {
+  __m512 max0 = _mm512_set1_ps(-INFINITY);
+  __m512 max1 = _mm512_set1_ps(-INFINITY);
+  __m512 max2 = _mm512_set1_ps(-INFINITY);
+  __m512 max3 = _mm512_set1_ps(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride, e++) {
+    const __m512 x0 = _mm512_loadu_ps(x);
+    e[0] = x0;
+    max0 = _mm512_max_ps(x0, max0);
+    const __m512 x1 = _mm512_loadu_ps(x + 16);
+    e[1 * length] = x1;
+    max1 = _mm512_max_ps(x1, max1);
+    const __m512 x2 = _mm512_loadu_ps(x + 32);
+    e[2 * length] = x2;
+    max2 = _mm512_max_ps(x2, max2);
+    const __m512 x3 = _mm512_loadu_ps(x + 48);
+    e[3 * length] = x3;
+    max3 = _mm512_max_ps(x3, max3);
+  }
+  max[0] = max0;
+  max[1] = max1;
+  max[2] = max2;
+  max[3] = max3;
+}
+
+// Their results, of terms or, for log-softmax, of the elements.
+static inline __m512 result_of(__m512 e, bool is_log, __m512 scale, __m512 hi, __m512 lo) {
+  if (!is_log) return _mm512_fmadd_ps(e, hi, _mm512_mul_ps(e, lo));
+  return _mm512_sub_ps(_mm512_fmadd_ps(e, scale, _mm512_sub_ps(_mm512_setzero_ps(), hi)), lo);
+}
+
+extern "C" void smx_f32_softmax_columns_ukernel__avx512f_u64_acc4(
     size_t columns, size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, bool is_log,
     bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const __m512 scale = _mm512_set1_ps(exponential->scale);
+  // Elements of a vector, as many as exponentials and sums take, and not so that all vectors are in the same sets of a cache.
+  const size_t length = (n <= 16 ? n + 0 : (n + 31) / 32 * 32) + 2;
+  // Vectors that are computed together, for what is done to one has to wait at each step: blocks of 4, as many as there is room for.
+  size_t together = 264 / length / 4 * 4;
+  if (together > 16) together = 16;
   bool stops = false;
   for (*done = 0; *done < columns && !stops;) {
-    const size_t count = columns - *done < 64 ? columns - *done : 64;
-    size_t whole = count / 16;
-    ptrdiff_t rest = count % 16;
-    size_t vectors = whole + (rest > 0);
-    // Element or term j of vector g is e[g * 66 + j].
-    __m512 memory[288];
-    __m512* const e = memory;
-    __m512* const max = e + 264;
-    __m512* const lower = max + 4;
-    __m512* const bias = max + 8;
-    __m512* const sum = max + 12;
-    __m512* const hi = max + 16;
-    __m512* const lo = max + 20;
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      for (size_t g = 0; g < whole; g++, from += 16) e[g * 66 + j] = _mm512_loadu_ps(from);
-      if (rest > 0) e[whole * 66 + j] = avx512f_load_tail(from, rest, _mm512_setzero_ps());
+    const size_t count = columns - *done < together * 16 ? columns - *done : together * 16;
+    const size_t whole = count / 16;
+    const ptrdiff_t rest = count % 16;
+    // Element j of vector g is e[g * length + j], which softmax makes a term of; log-softmax, which needs elements in the end, has its
+    // terms elsewhere.
+    __m512 e[264], elsewhere[264];
+    __m512* const terms = is_log ? elsewhere : e;
+    __m512 max[16], bias[16], largest[16], sum[16], hi[16], lo[16];
+    size_t vectors = 0;
+    for (; vectors + 4 <= whole; vectors += 4) {
+      load_block(n, x + vectors * 16, x_stride, length, e + vectors * length, max + vectors);
+    }
+    for (; vectors < whole + (rest > 0); vectors++) {
+      max[vectors] =
+          load_columns(n, x + vectors * 16, x_stride, vectors < whole ? 0 : rest, e + vectors * length);
     }
     for (size_t g = 0; g < vectors; g++) {
-      __m512 largest = e[g * 66];
-      for (size_t j = 1; j < n; j++) largest = _mm512_max_ps(largest, e[g * 66 + j]);
-      max[g] = largest;
-      if (_mm512_cmp_ps_mask(_mm512_abs_ps(largest), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) ==
-          0xFFFF)
+      if (_mm512_cmp_ps_mask(_mm512_abs_ps(max[g]), _mm512_set1_ps(exponential->range), _CMP_LE_OQ) == 0xFFFF)
         continue;
+      vectors = g;
       stops = true;
-      whole = vectors = g;
-      rest = 0;
     }
 
-    // Step by step for all vectors, for what is done to one has to wait at each step.
     for (size_t g = 0; g < vectors; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g * 66 + j] = lower[g];
-    }
-    for (size_t g = 0; g < vectors; g++) {
-      // The columns that follow are fetched meanwhile, some steps with each vector.
-      for (size_t j = g * n / vectors; j < (g + 1) * n / vectors; j++) {
-        const float* next = x + 64 + j * x_stride;
-        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + c);
+      // The columns that follow are fetched meanwhile, some steps of a block with each vector.
+      const float* next = x + count + g / 4 * 64;
+      for (size_t j = g % 4 * n / 4; j < (g % 4 + 1) * n / 4; j++) {
+        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + j * x_stride + c);
       }
-      exponentials_4(n, e + g * 66, lower[g], bias[g], exponential);
+      __m512 lower;
+      references(max[g], exponential, &lower, &bias[g]);
+      for (size_t j = n; j % 1 != 0; j++) e[g * length + j] = lower;
+      exponentials_1(n, e + g * length, terms + g * length, lower, bias[g], exponential);
+      if (is_log) largest[g] = terms_of(max[g], exponential, lower, bias[g]);
     }
-    for (size_t g = 0; g < vectors; g++) sum_elements(n, e + g * 66, &hi[g], &lo[g]);
     for (size_t g = 0; g < vectors; g++) {
+      sum_elements(n, terms + g * length, &hi[g], &lo[g]);
       sum[g] = hi[g];
-      if (!is_log) {
-        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-        continue;
-      }
-      logarithms(max[g], largest_terms(max[g], exponential, lower[g], bias[g]), exponential, &hi[g], &lo[g]);
     }
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      float* to = y + j * y_stride;
-      for (size_t g = 0; g < vectors; g++, from += 16, to += 16) {
-        __m512 result = e[g * 66 + j];
-        if (is_log) {
-          const __m512 element =
-              g < whole ? _mm512_loadu_ps(from) : avx512f_load_tail(from, rest, _mm512_setzero_ps());
-          result = _mm512_sub_ps(_mm512_fmadd_ps(element, scale, _mm512_sub_ps(_mm512_setzero_ps(), hi[g])),
-                                 lo[g]);
+    for (size_t g = 0; g < vectors; g++) {
+      if (is_log) {
+        logarithms(max[g], largest[g], exponential, &hi[g], &lo[g]);
+      } else {
+        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
+      }
+    }
+    size_t g = 0;
+    for (; g + 4 <= whole && g + 4 <= vectors; g += 4) {
+      float* to = y + g * 16;
+      const __m512* from = e + g * length;
+      const __m512 hi0 = hi[g + 0], lo0 = lo[g + 0];
+      const __m512 hi1 = hi[g + 1], lo1 = lo[g + 1];
+      const __m512 hi2 = hi[g + 2], lo2 = lo[g + 2];
+      const __m512 hi3 = hi[g + 3], lo3 = lo[g + 3];
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const __m512 y0 = result_of(from[j], is_log, scale, hi0, lo0);
+        if (streams) {
+          _mm512_stream_ps(to + 0, y0);
         } else {
-          result = _mm512_fmadd_ps(result, hi[g], _mm512_mul_ps(result, lo[g]));
+          _mm512_storeu_ps(to + 0, y0);
         }
+        const __m512 y1 = result_of(from[1 * length + j], is_log, scale, hi1, lo1);
+        if (streams) {
+          _mm512_stream_ps(to + 16, y1);
+        } else {
+          _mm512_storeu_ps(to + 16, y1);
+        }
+        const __m512 y2 = result_of(from[2 * length + j], is_log, scale, hi2, lo2);
+        if (streams) {
+          _mm512_stream_ps(to + 32, y2);
+        } else {
+          _mm512_storeu_ps(to + 32, y2);
+        }
+        const __m512 y3 = result_of(from[3 * length + j], is_log, scale, hi3, lo3);
+        if (streams) {
+          _mm512_stream_ps(to + 48, y3);
+        } else {
+          _mm512_storeu_ps(to + 48, y3);
+        }
+      }
+    }
+    for (; g < vectors; g++) {
+      float* to = y + g * 16;
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const __m512 result = result_of(e[g * length + j], is_log, scale, hi[g], lo[g]);
         if (g == whole) {
           avx512f_store_tail(to, rest, result);
-        } else if (streams) {
-          _mm512_stream_ps(to, result);
         } else {
           _mm512_storeu_ps(to, result);
         }
       }
     }
     // Of columns that hold NaN, with one sign and payload.
-    for (size_t g = 0; g < vectors; g++) {
+    for (g = 0; g < vectors; g++) {
       if (_mm512_cmp_ps_mask(_mm512_abs_ps(sum[g]), _mm512_set1_ps(INFINITY), _CMP_LE_OQ) == 0xFFFF) continue;
       float sums[16];
       _mm512_storeu_ps(sums, sum[g]);
@@ -380,7 +400,7 @@ extern "C" void smx_f32_softmax_columns_ukernel__avx512f_u256_acc4(
         for (size_t j = 0; j < n && sums[c % 16] != sums[c % 16]; j++) y[j * y_stride + c] = NAN;
       }
     }
-    *done += stops ? whole * 16 : count;
+    *done += stops ? vectors * 16 : count;
     x += count;
     y += count;
   }

@@ -256,8 +256,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 1 at a time, which there is room for.
-static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The exponentials of n elements, 1 at a time, which there is room for, to y or where they are.
+static inline void exponentials_1(size_t n, const __m512* x, __m512* y, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -268,7 +268,7 @@ static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 1) {
-    const __m512 x0 = e[j + 0];
+    const __m512 x0 = x[j + 0];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -286,12 +286,12 @@ static inline void exponentials_1(size_t n, __m512* e, __m512 lower, __m512 bias
         _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(biased0), 20),
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index0, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
-    e[j + 0] = e0;
+    y[j + 0] = e0;
   }
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The exponentials of n elements, 4 at a time, which there is room for, to y or where they are.
+static inline void exponentials_4(size_t n, const __m512* x, __m512* y, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -302,10 +302,10 @@ static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
-    const __m512 x0 = e[j + 0];
-    const __m512 x1 = e[j + 1];
-    const __m512 x2 = e[j + 2];
-    const __m512 x3 = e[j + 3];
+    const __m512 x0 = x[j + 0];
+    const __m512 x1 = x[j + 1];
+    const __m512 x2 = x[j + 2];
+    const __m512 x3 = x[j + 3];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -362,10 +362,10 @@ static inline void exponentials_4(size_t n, __m512* e, __m512 lower, __m512 bias
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
     const __m512 e2 = _mm512_fmadd_ps(s2, u2, s2);
     const __m512 e3 = _mm512_fmadd_ps(s3, u3, s3);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
-    e[j + 2] = e2;
-    e[j + 3] = e3;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
+    y[j + 2] = e2;
+    y[j + 3] = e3;
   }
 }
 
@@ -393,7 +393,7 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         __m512* const terms = raised;
         for (size_t j = n; j % 1 != 0; j++) terms[j] = lower;
-        exponentials_1(n, terms, lower, bias, exponential);
+        exponentials_1(n, terms, terms, lower, bias, exponential);
       } else {
         _mm512_storeu_ps(maxima, max);
         groups = g - 1;
@@ -497,7 +497,7 @@ static size_t run_64(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         __m512* const terms = raised;
         for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
-        exponentials_4(n, terms, lower, bias, exponential);
+        exponentials_4(n, terms, terms, lower, bias, exponential);
       } else {
         _mm512_storeu_ps(maxima, max);
         groups = g - 1;

@@ -256,8 +256,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias,
+// The exponentials of n elements, 2 at a time, which there is room for, to y or where they are.
+static inline void exponentials_2(size_t n, const __m512* x, __m512* y, __m512 lower, __m512 bias,
                                   const struct smx_f32_exponential* exponential) {
   const __m512 eighths = _mm512_set1_ps(8.0f * exponential->log2e);
   const __m512 minus_eighth_hi = _mm512_set1_ps(exponential->minus_eighth_hi);
@@ -268,8 +268,8 @@ static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias
   const __m512 mantissas = avx512f_load_table(smx_exp2_mantissas);
   const __m512 residuals = avx512f_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
-    const __m512 x0 = e[j + 0];
-    const __m512 x1 = e[j + 1];
+    const __m512 x0 = x[j + 0];
+    const __m512 x1 = x[j + 1];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -300,8 +300,8 @@ static inline void exponentials_2(size_t n, __m512* e, __m512 lower, __m512 bias
                                              _mm512_castps_si512(_mm512_permutexvar_ps(index1, mantissas))));
     const __m512 e0 = _mm512_fmadd_ps(s0, u0, s0);
     const __m512 e1 = _mm512_fmadd_ps(s1, u1, s1);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
   }
 }
 
@@ -329,7 +329,7 @@ static size_t run_32(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         __m512* const terms = raised;
         for (size_t j = n; j % 2 != 0; j++) terms[j] = lower;
-        exponentials_2(n, terms, lower, bias, exponential);
+        exponentials_2(n, terms, terms, lower, bias, exponential);
       } else {
         _mm512_storeu_ps(maxima, max);
         groups = g - 1;

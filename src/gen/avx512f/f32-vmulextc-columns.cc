@@ -3,40 +3,178 @@
 // Scales the stored terms of a panel's columns to those of a matrix: y = x * (hi + lo), of which each column has its own.
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
+#include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_columns_ukernel__avx512f_u16(const float* panel, float* y, size_t y_stride,
-                                                              size_t group_stride, size_t n, size_t columns,
-                                                              const float* hi, const float* lo,
-                                                              bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+extern "C" void smx_f32_vmulextc_columns_ukernel__avx512f_u128(const float* panel, float* y, size_t y_stride,
+                                                               size_t group_stride, size_t n, size_t columns,
+                                                               const float* hi, const float* lo,
+                                                               bool streams) {
+  size_t c = 0;
+  for (; c + 128 <= columns; c += 128) {
+    const __m512 hi0 = _mm512_loadu_ps(hi + c);
+    const __m512 lo0 = _mm512_loadu_ps(lo + c);
+
+    const __m512 hi1 = _mm512_loadu_ps(hi + c + 16);
+    const __m512 lo1 = _mm512_loadu_ps(lo + c + 16);
+
+    const __m512 hi2 = _mm512_loadu_ps(hi + c + 32);
+    const __m512 lo2 = _mm512_loadu_ps(lo + c + 32);
+
+    const __m512 hi3 = _mm512_loadu_ps(hi + c + 48);
+    const __m512 lo3 = _mm512_loadu_ps(lo + c + 48);
+
+    const __m512 hi4 = _mm512_loadu_ps(hi + c + 64);
+    const __m512 lo4 = _mm512_loadu_ps(lo + c + 64);
+
+    const __m512 hi5 = _mm512_loadu_ps(hi + c + 80);
+    const __m512 lo5 = _mm512_loadu_ps(lo + c + 80);
+
+    const __m512 hi6 = _mm512_loadu_ps(hi + c + 96);
+    const __m512 lo6 = _mm512_loadu_ps(lo + c + 96);
+
+    const __m512 hi7 = _mm512_loadu_ps(hi + c + 112);
+    const __m512 lo7 = _mm512_loadu_ps(lo + c + 112);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const __m512 x0 = _mm512_loadu_ps(at);
 
       if (streams) {
-        _mm512_stream_ps(
-            row, _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
+        _mm512_stream_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
       } else {
-        _mm512_storeu_ps(
-            row, _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
+        _mm512_storeu_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
       }
-      row += 16;
-      at += group_stride;
+      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
+      } else {
+        _mm512_storeu_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
+      }
+      const __m512 x2 = _mm512_loadu_ps(at + 2 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 32, _mm512_fmadd_ps(x2, hi2, _mm512_mul_ps(x2, lo2)));
+      } else {
+        _mm512_storeu_ps(row + 32, _mm512_fmadd_ps(x2, hi2, _mm512_mul_ps(x2, lo2)));
+      }
+      const __m512 x3 = _mm512_loadu_ps(at + 3 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 48, _mm512_fmadd_ps(x3, hi3, _mm512_mul_ps(x3, lo3)));
+      } else {
+        _mm512_storeu_ps(row + 48, _mm512_fmadd_ps(x3, hi3, _mm512_mul_ps(x3, lo3)));
+      }
+      const __m512 x4 = _mm512_loadu_ps(at + 4 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 64, _mm512_fmadd_ps(x4, hi4, _mm512_mul_ps(x4, lo4)));
+      } else {
+        _mm512_storeu_ps(row + 64, _mm512_fmadd_ps(x4, hi4, _mm512_mul_ps(x4, lo4)));
+      }
+      const __m512 x5 = _mm512_loadu_ps(at + 5 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 80, _mm512_fmadd_ps(x5, hi5, _mm512_mul_ps(x5, lo5)));
+      } else {
+        _mm512_storeu_ps(row + 80, _mm512_fmadd_ps(x5, hi5, _mm512_mul_ps(x5, lo5)));
+      }
+      const __m512 x6 = _mm512_loadu_ps(at + 6 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 96, _mm512_fmadd_ps(x6, hi6, _mm512_mul_ps(x6, lo6)));
+      } else {
+        _mm512_storeu_ps(row + 96, _mm512_fmadd_ps(x6, hi6, _mm512_mul_ps(x6, lo6)));
+      }
+      const __m512 x7 = _mm512_loadu_ps(at + 7 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 112, _mm512_fmadd_ps(x7, hi7, _mm512_mul_ps(x7, lo7)));
+      } else {
+        _mm512_storeu_ps(row + 112, _mm512_fmadd_ps(x7, hi7, _mm512_mul_ps(x7, lo7)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c + 64 <= columns; c += 64) {
+    const __m512 hi0 = _mm512_loadu_ps(hi + c);
+    const __m512 lo0 = _mm512_loadu_ps(lo + c);
+
+    const __m512 hi1 = _mm512_loadu_ps(hi + c + 16);
+    const __m512 lo1 = _mm512_loadu_ps(lo + c + 16);
+
+    const __m512 hi2 = _mm512_loadu_ps(hi + c + 32);
+    const __m512 lo2 = _mm512_loadu_ps(lo + c + 32);
+
+    const __m512 hi3 = _mm512_loadu_ps(hi + c + 48);
+    const __m512 lo3 = _mm512_loadu_ps(lo + c + 48);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const __m512 x0 = _mm512_loadu_ps(at);
 
-      avx512f_store_tail(
-          row, rest,
-          _mm512_fmadd_ps(x0, _mm512_loadu_ps(hi + c), _mm512_mul_ps(x0, _mm512_loadu_ps(lo + c))));
-      row += 16;
-      at += 16;
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
+      } else {
+        _mm512_storeu_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
+      }
+      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
+      } else {
+        _mm512_storeu_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
+      }
+      const __m512 x2 = _mm512_loadu_ps(at + 2 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 32, _mm512_fmadd_ps(x2, hi2, _mm512_mul_ps(x2, lo2)));
+      } else {
+        _mm512_storeu_ps(row + 32, _mm512_fmadd_ps(x2, hi2, _mm512_mul_ps(x2, lo2)));
+      }
+      const __m512 x3 = _mm512_loadu_ps(at + 3 * group_stride);
+
+      if (streams) {
+        _mm512_stream_ps(row + 48, _mm512_fmadd_ps(x3, hi3, _mm512_mul_ps(x3, lo3)));
+      } else {
+        _mm512_storeu_ps(row + 48, _mm512_fmadd_ps(x3, hi3, _mm512_mul_ps(x3, lo3)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    y += y_stride;
-    panel += SMX_PANEL;
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const __m512 hi0 = _mm512_loadu_ps(hi + c);
+    const __m512 lo0 = _mm512_loadu_ps(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
+      } else {
+        _mm512_storeu_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const __m512 hi0 = _mm512_loadu_ps(hi + c);
+    const __m512 lo0 = _mm512_loadu_ps(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+
+      avx512f_store_tail(row, rest, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
+      row += y_stride;
+      at += SMX_PANEL;
+    }
   }
   if (streams) _mm_sfence();
 }

@@ -6,76 +6,159 @@
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__avx512f_u32(
+extern "C" void smx_f32_vsubextc_columns_ukernel__avx512f_u64(
     const float* panel, size_t panel_stride, float* y, size_t y_stride, size_t group_stride, size_t n,
     size_t columns, const struct smx_f32_column_logarithms* logarithms, bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 32 <= columns; c += 32) {
+  size_t c = 0;
+  for (; c + 64 <= columns; c += 64) {
+    const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
+    const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));
+    const __m512 scale0 = _mm512_loadu_ps(logarithms->scale + c);
+    const __m512 minus_hi0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c));
+    const __m512 lo0 = _mm512_loadu_ps(logarithms->lo + c);
+
+    const __m512 factor1 = _mm512_loadu_ps(logarithms->factor + c + 16);
+    const __m512 minus_shift1 =
+        _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 16));
+    const __m512 scale1 = _mm512_loadu_ps(logarithms->scale + c + 16);
+    const __m512 minus_hi1 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 16));
+    const __m512 lo1 = _mm512_loadu_ps(logarithms->lo + c + 16);
+
+    const __m512 factor2 = _mm512_loadu_ps(logarithms->factor + c + 32);
+    const __m512 minus_shift2 =
+        _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 32));
+    const __m512 scale2 = _mm512_loadu_ps(logarithms->scale + c + 32);
+    const __m512 minus_hi2 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 32));
+    const __m512 lo2 = _mm512_loadu_ps(logarithms->lo + c + 32);
+
+    const __m512 factor3 = _mm512_loadu_ps(logarithms->factor + c + 48);
+    const __m512 minus_shift3 =
+        _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 48));
+    const __m512 scale3 = _mm512_loadu_ps(logarithms->scale + c + 48);
+    const __m512 minus_hi3 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 48));
+    const __m512 lo3 = _mm512_loadu_ps(logarithms->lo + c + 48);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const __m512 x0 = _mm512_loadu_ps(at);
-      const __m512 shifted0 =
-          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
-      const __m512 scaled0 =
-          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+      const __m512 shifted0 = _mm512_fmadd_ps(x0, factor0, minus_shift0);
+      const __m512 scaled0 = _mm512_fmadd_ps(shifted0, scale0, minus_hi0);
 
       if (streams) {
-        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, lo0));
       } else {
-        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, lo0));
       }
       const __m512 x1 = _mm512_loadu_ps(at + group_stride);
-      const __m512 shifted1 =
-          _mm512_fmadd_ps(x1, _mm512_loadu_ps(logarithms->factor + c + 16),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 16)));
-      const __m512 scaled1 =
-          _mm512_fmadd_ps(shifted1, _mm512_loadu_ps(logarithms->scale + c + 16),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 16)));
+      const __m512 shifted1 = _mm512_fmadd_ps(x1, factor1, minus_shift1);
+      const __m512 scaled1 = _mm512_fmadd_ps(shifted1, scale1, minus_hi1);
 
       if (streams) {
-        _mm512_stream_ps(row + 16, _mm512_sub_ps(scaled1, _mm512_loadu_ps(logarithms->lo + c + 16)));
+        _mm512_stream_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
       } else {
-        _mm512_storeu_ps(row + 16, _mm512_sub_ps(scaled1, _mm512_loadu_ps(logarithms->lo + c + 16)));
+        _mm512_storeu_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
       }
-      row += 32;
-      at += 2 * group_stride;
-    }
-    for (; c + 16 <= columns; c += 16) {
-      const __m512 x0 = _mm512_loadu_ps(at);
-      const __m512 shifted0 =
-          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
-      const __m512 scaled0 =
-          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+      const __m512 x2 = _mm512_loadu_ps(at + 2 * group_stride);
+      const __m512 shifted2 = _mm512_fmadd_ps(x2, factor2, minus_shift2);
+      const __m512 scaled2 = _mm512_fmadd_ps(shifted2, scale2, minus_hi2);
 
       if (streams) {
-        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+        _mm512_stream_ps(row + 32, _mm512_sub_ps(scaled2, lo2));
       } else {
-        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
+        _mm512_storeu_ps(row + 32, _mm512_sub_ps(scaled2, lo2));
       }
-      row += 16;
-      at += group_stride;
-    }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-      const __m512 x0 = _mm512_loadu_ps(at);
-      const __m512 shifted0 =
-          _mm512_fmadd_ps(x0, _mm512_loadu_ps(logarithms->factor + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c)));
-      const __m512 scaled0 =
-          _mm512_fmadd_ps(shifted0, _mm512_loadu_ps(logarithms->scale + c),
-                          _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c)));
+      const __m512 x3 = _mm512_loadu_ps(at + 3 * group_stride);
+      const __m512 shifted3 = _mm512_fmadd_ps(x3, factor3, minus_shift3);
+      const __m512 scaled3 = _mm512_fmadd_ps(shifted3, scale3, minus_hi3);
 
-      avx512f_store_tail(row, rest, _mm512_sub_ps(scaled0, _mm512_loadu_ps(logarithms->lo + c)));
-      row += 16;
-      at += 16;
+      if (streams) {
+        _mm512_stream_ps(row + 48, _mm512_sub_ps(scaled3, lo3));
+      } else {
+        _mm512_storeu_ps(row + 48, _mm512_sub_ps(scaled3, lo3));
+      }
+      row += y_stride;
+      at += panel_stride;
     }
-    y += y_stride;
-    panel += panel_stride;
+  }
+  for (; c + 32 <= columns; c += 32) {
+    const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
+    const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));
+    const __m512 scale0 = _mm512_loadu_ps(logarithms->scale + c);
+    const __m512 minus_hi0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c));
+    const __m512 lo0 = _mm512_loadu_ps(logarithms->lo + c);
+
+    const __m512 factor1 = _mm512_loadu_ps(logarithms->factor + c + 16);
+    const __m512 minus_shift1 =
+        _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 16));
+    const __m512 scale1 = _mm512_loadu_ps(logarithms->scale + c + 16);
+    const __m512 minus_hi1 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 16));
+    const __m512 lo1 = _mm512_loadu_ps(logarithms->lo + c + 16);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 = _mm512_fmadd_ps(x0, factor0, minus_shift0);
+      const __m512 scaled0 = _mm512_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, lo0));
+      } else {
+        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, lo0));
+      }
+      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
+      const __m512 shifted1 = _mm512_fmadd_ps(x1, factor1, minus_shift1);
+      const __m512 scaled1 = _mm512_fmadd_ps(shifted1, scale1, minus_hi1);
+
+      if (streams) {
+        _mm512_stream_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
+      } else {
+        _mm512_storeu_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
+    const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));
+    const __m512 scale0 = _mm512_loadu_ps(logarithms->scale + c);
+    const __m512 minus_hi0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c));
+    const __m512 lo0 = _mm512_loadu_ps(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 = _mm512_fmadd_ps(x0, factor0, minus_shift0);
+      const __m512 scaled0 = _mm512_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      if (streams) {
+        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, lo0));
+      } else {
+        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, lo0));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
+    const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));
+    const __m512 scale0 = _mm512_loadu_ps(logarithms->scale + c);
+    const __m512 minus_hi0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c));
+    const __m512 lo0 = _mm512_loadu_ps(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m512 x0 = _mm512_loadu_ps(at);
+      const __m512 shifted0 = _mm512_fmadd_ps(x0, factor0, minus_shift0);
+      const __m512 scaled0 = _mm512_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      avx512f_store_tail(row, rest, _mm512_sub_ps(scaled0, lo0));
+      row += y_stride;
+      at += panel_stride;
+    }
   }
   if (streams) _mm_sfence();
 }

@@ -49,9 +49,9 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
   *bias = vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
 }
 
-// The terms of rows' largest elements.
-static inline float32x4_t largest_terms(float32x4_t x0, const struct smx_f32_exponential* exponential,
-                                        float32x4_t lower, float32x4_t bias) {
+// The terms of a vector of elements.
+static inline float32x4_t terms_of(float32x4_t x0, const struct smx_f32_exponential* exponential,
+                                   float32x4_t lower, float32x4_t bias) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -251,9 +251,9 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 8 at a time, which there is room for.
-static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                  const struct smx_f32_exponential* exponential) {
+// The exponentials of n elements, 8 at a time, which there is room for, to y or where they are.
+static inline void exponentials_8(size_t n, const float32x4_t* x, float32x4_t* y, float32x4_t lower,
+                                  float32x4_t bias, const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -263,14 +263,14 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 8) {
-    const float32x4_t x0 = e[j + 0];
-    const float32x4_t x1 = e[j + 1];
-    const float32x4_t x2 = e[j + 2];
-    const float32x4_t x3 = e[j + 3];
-    const float32x4_t x4 = e[j + 4];
-    const float32x4_t x5 = e[j + 5];
-    const float32x4_t x6 = e[j + 6];
-    const float32x4_t x7 = e[j + 7];
+    const float32x4_t x0 = x[j + 0];
+    const float32x4_t x1 = x[j + 1];
+    const float32x4_t x2 = x[j + 2];
+    const float32x4_t x3 = x[j + 3];
+    const float32x4_t x4 = x[j + 4];
+    const float32x4_t x5 = x[j + 5];
+    const float32x4_t x6 = x[j + 6];
+    const float32x4_t x7 = x[j + 7];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -379,20 +379,20 @@ static inline void exponentials_8(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
     const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
     const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
-    e[j + 2] = e2;
-    e[j + 3] = e3;
-    e[j + 4] = e4;
-    e[j + 5] = e5;
-    e[j + 6] = e6;
-    e[j + 7] = e7;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
+    y[j + 2] = e2;
+    y[j + 3] = e3;
+    y[j + 4] = e4;
+    y[j + 5] = e5;
+    y[j + 6] = e6;
+    y[j + 7] = e7;
   }
 }
 
-// The exponentials of n elements, 16 at a time, which there is room for.
-static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                   const struct smx_f32_exponential* exponential) {
+// The exponentials of n elements, 16 at a time, which there is room for, to y or where they are.
+static inline void exponentials_16(size_t n, const float32x4_t* x, float32x4_t* y, float32x4_t lower,
+                                   float32x4_t bias, const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -403,14 +403,14 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 16) {
     {
-      const float32x4_t x0 = e[j + 0];
-      const float32x4_t x1 = e[j + 1];
-      const float32x4_t x2 = e[j + 2];
-      const float32x4_t x3 = e[j + 3];
-      const float32x4_t x4 = e[j + 4];
-      const float32x4_t x5 = e[j + 5];
-      const float32x4_t x6 = e[j + 6];
-      const float32x4_t x7 = e[j + 7];
+      const float32x4_t x0 = x[j + 0];
+      const float32x4_t x1 = x[j + 1];
+      const float32x4_t x2 = x[j + 2];
+      const float32x4_t x3 = x[j + 3];
+      const float32x4_t x4 = x[j + 4];
+      const float32x4_t x5 = x[j + 5];
+      const float32x4_t x6 = x[j + 6];
+      const float32x4_t x7 = x[j + 7];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -519,24 +519,24 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
       const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
       const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-      e[j + 0] = e0;
-      e[j + 1] = e1;
-      e[j + 2] = e2;
-      e[j + 3] = e3;
-      e[j + 4] = e4;
-      e[j + 5] = e5;
-      e[j + 6] = e6;
-      e[j + 7] = e7;
+      y[j + 0] = e0;
+      y[j + 1] = e1;
+      y[j + 2] = e2;
+      y[j + 3] = e3;
+      y[j + 4] = e4;
+      y[j + 5] = e5;
+      y[j + 6] = e6;
+      y[j + 7] = e7;
     }
     {
-      const float32x4_t x8 = e[j + 8];
-      const float32x4_t x9 = e[j + 9];
-      const float32x4_t x10 = e[j + 10];
-      const float32x4_t x11 = e[j + 11];
-      const float32x4_t x12 = e[j + 12];
-      const float32x4_t x13 = e[j + 13];
-      const float32x4_t x14 = e[j + 14];
-      const float32x4_t x15 = e[j + 15];
+      const float32x4_t x8 = x[j + 8];
+      const float32x4_t x9 = x[j + 9];
+      const float32x4_t x10 = x[j + 10];
+      const float32x4_t x11 = x[j + 11];
+      const float32x4_t x12 = x[j + 12];
+      const float32x4_t x13 = x[j + 13];
+      const float32x4_t x14 = x[j + 14];
+      const float32x4_t x15 = x[j + 15];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -645,14 +645,14 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
       const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
       const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-      e[j + 8] = e8;
-      e[j + 9] = e9;
-      e[j + 10] = e10;
-      e[j + 11] = e11;
-      e[j + 12] = e12;
-      e[j + 13] = e13;
-      e[j + 14] = e14;
-      e[j + 15] = e15;
+      y[j + 8] = e8;
+      y[j + 9] = e9;
+      y[j + 10] = e10;
+      y[j + 11] = e11;
+      y[j + 12] = e12;
+      y[j + 13] = e13;
+      y[j + 14] = e14;
+      y[j + 15] = e15;
     }
   }
 }
@@ -681,10 +681,10 @@ static size_t run_32(size_t groups, size_t length, const float* x, size_t x_stri
         float32x4_t lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 8 != 0; j++) terms[j] = lower;
-        exponentials_8(n, terms, lower, bias, exponential);
+        exponentials_8(n, terms, terms, lower, bias, exponential);
       } else {
         vst1q_f32(maxima, max);
         groups = g - 1;
@@ -756,10 +756,10 @@ static size_t run_64(size_t groups, size_t length, const float* x, size_t x_stri
         float32x4_t lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 16 != 0; j++) terms[j] = lower;
-        exponentials_16(n, terms, lower, bias, exponential);
+        exponentials_16(n, terms, terms, lower, bias, exponential);
       } else {
         vst1q_f32(maxima, max);
         groups = g - 1;

@@ -47,9 +47,9 @@ static inline void references(float32x4_t max, const struct smx_f32_exponential*
   *bias = vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
 }
 
-// The terms of rows' largest elements.
-static inline float32x4_t largest_terms(float32x4_t x0, const struct smx_f32_exponential* exponential,
-                                        float32x4_t lower, float32x4_t bias) {
+// The terms of a vector of elements.
+static inline float32x4_t terms_of(float32x4_t x0, const struct smx_f32_exponential* exponential,
+                                   float32x4_t lower, float32x4_t bias) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -841,7 +841,7 @@ extern "C" void smx_f32_log_softmax_ukernel__neon_u64_acc16(size_t rows, size_t 
       vst1q_f32(lowers + v * 4, group_lower);
       vst1q_f32(biases + v * 4, group_bias);
       vst1q_f32(row_max + v * 4, max[v]);
-      vst1q_f32(largest + v * 4, largest_terms(max[v], exponential, group_lower, group_bias));
+      vst1q_f32(largest + v * 4, terms_of(max[v], exponential, group_lower, group_bias));
     }
 
     if (count > 0) {

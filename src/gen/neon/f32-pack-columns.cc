@@ -3,16 +3,17 @@
 // Columns of a matrix to a panel.
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
+#include "src/kernels/extended.h"
 
-extern "C" void smx_f32_pack_columns_ukernel__neon_u16(const float* x, size_t x_stride, float* panel,
+extern "C" void smx_f32_pack_columns_ukernel__neon_u64(const float* x, size_t x_stride, float* panel,
                                                        size_t group_stride, size_t n, size_t columns) {
-  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
-  const size_t ahead = (512 / columns + 1) * x_stride;
-  for (size_t j = 0; j < n; j++) {
-    auto* row = x;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+  // Steps may be far apart.
+  const size_t ahead = 8 * x_stride;
+  size_t c = 0;
+  for (; c + 64 <= columns; c += 64) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       vst1q_f32(at, vld1q_f32(row));
       __builtin_prefetch(row + 4 + ahead);
@@ -21,17 +22,83 @@ extern "C" void smx_f32_pack_columns_ukernel__neon_u16(const float* x, size_t x_
       vst1q_f32(at + 8, vld1q_f32(row + 8));
       __builtin_prefetch(row + 12 + ahead);
       vst1q_f32(at + 12, vld1q_f32(row + 12));
-      row += 16;
-      at += group_stride;
+      __builtin_prefetch(row + 16 + ahead);
+      vst1q_f32(at + group_stride, vld1q_f32(row + 16));
+      __builtin_prefetch(row + 20 + ahead);
+      vst1q_f32(at + group_stride + 4, vld1q_f32(row + 20));
+      __builtin_prefetch(row + 24 + ahead);
+      vst1q_f32(at + group_stride + 8, vld1q_f32(row + 24));
+      __builtin_prefetch(row + 28 + ahead);
+      vst1q_f32(at + group_stride + 12, vld1q_f32(row + 28));
+      __builtin_prefetch(row + 32 + ahead);
+      vst1q_f32(at + 2 * group_stride, vld1q_f32(row + 32));
+      __builtin_prefetch(row + 36 + ahead);
+      vst1q_f32(at + 2 * group_stride + 4, vld1q_f32(row + 36));
+      __builtin_prefetch(row + 40 + ahead);
+      vst1q_f32(at + 2 * group_stride + 8, vld1q_f32(row + 40));
+      __builtin_prefetch(row + 44 + ahead);
+      vst1q_f32(at + 2 * group_stride + 12, vld1q_f32(row + 44));
+      __builtin_prefetch(row + 48 + ahead);
+      vst1q_f32(at + 3 * group_stride, vld1q_f32(row + 48));
+      __builtin_prefetch(row + 52 + ahead);
+      vst1q_f32(at + 3 * group_stride + 4, vld1q_f32(row + 52));
+      __builtin_prefetch(row + 56 + ahead);
+      vst1q_f32(at + 3 * group_stride + 8, vld1q_f32(row + 56));
+      __builtin_prefetch(row + 60 + ahead);
+      vst1q_f32(at + 3 * group_stride + 12, vld1q_f32(row + 60));
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 4) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c + 32 <= columns; c += 32) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      __builtin_prefetch(row + ahead);
+      vst1q_f32(at, vld1q_f32(row));
+      __builtin_prefetch(row + 4 + ahead);
+      vst1q_f32(at + 4, vld1q_f32(row + 4));
+      __builtin_prefetch(row + 8 + ahead);
+      vst1q_f32(at + 8, vld1q_f32(row + 8));
+      __builtin_prefetch(row + 12 + ahead);
+      vst1q_f32(at + 12, vld1q_f32(row + 12));
+      __builtin_prefetch(row + 16 + ahead);
+      vst1q_f32(at + group_stride, vld1q_f32(row + 16));
+      __builtin_prefetch(row + 20 + ahead);
+      vst1q_f32(at + group_stride + 4, vld1q_f32(row + 20));
+      __builtin_prefetch(row + 24 + ahead);
+      vst1q_f32(at + group_stride + 8, vld1q_f32(row + 24));
+      __builtin_prefetch(row + 28 + ahead);
+      vst1q_f32(at + group_stride + 12, vld1q_f32(row + 28));
+      row += x_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c + 16 <= columns; c += 16) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      __builtin_prefetch(row + ahead);
+      vst1q_f32(at, vld1q_f32(row));
+      __builtin_prefetch(row + 4 + ahead);
+      vst1q_f32(at + 4, vld1q_f32(row + 4));
+      __builtin_prefetch(row + 8 + ahead);
+      vst1q_f32(at + 8, vld1q_f32(row + 8));
+      __builtin_prefetch(row + 12 + ahead);
+      vst1q_f32(at + 12, vld1q_f32(row + 12));
+      row += x_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c < columns; c += 4) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       vst1q_f32(at, neon_load_tail(row, rest, vdupq_n_f32(0.0f)));
-      row += 4;
-      at += 4;
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    x += x_stride;
-    panel += SMX_PANEL;
   }
 }

@@ -37,9 +37,9 @@ static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reci
   *reciprocal_lo = vmulq_f32(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline float32x4_t largest_terms(float32x4_t x0, const struct smx_f32_exponential* exponential,
-                                        float32x4_t lower, float32x4_t bias) {
+// The terms of a vector of elements.
+static inline float32x4_t terms_of(float32x4_t x0, const struct smx_f32_exponential* exponential,
+                                   float32x4_t lower, float32x4_t bias) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -109,7 +109,7 @@ extern "C" void smx_f32_raddlanes_columns_ukernel__neon_u16(const struct smx_f32
       const float32x4_t bias =
           vfmsq_f32(vdupq_n_f32(smx_rounding_bias(SMX_BIAS)), reference, vdupq_n_f32(8.0f));
       const float32x4_t max = vld1q_f32(sums->max + c);
-      logarithms(max, largest_terms(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
+      logarithms(max, terms_of(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
     }
     vst1q_f32(total->normalizer_hi + c, hi[0]);
     vst1q_f32(total->normalizer_lo + c, lo[0]);

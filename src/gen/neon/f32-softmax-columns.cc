@@ -64,9 +64,9 @@ static inline void reciprocals(float32x4_t hi, float32x4_t lo, float32x4_t* reci
   *reciprocal_lo = vmulq_f32(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline float32x4_t largest_terms(float32x4_t x0, const struct smx_f32_exponential* exponential,
-                                        float32x4_t lower, float32x4_t bias) {
+// The terms of a vector of elements.
+static inline float32x4_t terms_of(float32x4_t x0, const struct smx_f32_exponential* exponential,
+                                   float32x4_t lower, float32x4_t bias) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -210,9 +210,9 @@ static inline void logarithms(float32x4_t max, float32x4_t largest,
   *lo = vld1q_f32(log_lo);
 }
 
-// The exponentials of n elements, 16 at a time, which there is room for.
-static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                   const struct smx_f32_exponential* exponential) {
+// The exponentials of n elements, 16 at a time, which there is room for, to y or where they are.
+static inline void exponentials_16(size_t n, const float32x4_t* x, float32x4_t* y, float32x4_t lower,
+                                   float32x4_t bias, const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -223,14 +223,14 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 16) {
     {
-      const float32x4_t x0 = e[j + 0];
-      const float32x4_t x1 = e[j + 1];
-      const float32x4_t x2 = e[j + 2];
-      const float32x4_t x3 = e[j + 3];
-      const float32x4_t x4 = e[j + 4];
-      const float32x4_t x5 = e[j + 5];
-      const float32x4_t x6 = e[j + 6];
-      const float32x4_t x7 = e[j + 7];
+      const float32x4_t x0 = x[j + 0];
+      const float32x4_t x1 = x[j + 1];
+      const float32x4_t x2 = x[j + 2];
+      const float32x4_t x3 = x[j + 3];
+      const float32x4_t x4 = x[j + 4];
+      const float32x4_t x5 = x[j + 5];
+      const float32x4_t x6 = x[j + 6];
+      const float32x4_t x7 = x[j + 7];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -339,24 +339,24 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t e5 = vfmaq_f32(s5, s5, u5);
       const float32x4_t e6 = vfmaq_f32(s6, s6, u6);
       const float32x4_t e7 = vfmaq_f32(s7, s7, u7);
-      e[j + 0] = e0;
-      e[j + 1] = e1;
-      e[j + 2] = e2;
-      e[j + 3] = e3;
-      e[j + 4] = e4;
-      e[j + 5] = e5;
-      e[j + 6] = e6;
-      e[j + 7] = e7;
+      y[j + 0] = e0;
+      y[j + 1] = e1;
+      y[j + 2] = e2;
+      y[j + 3] = e3;
+      y[j + 4] = e4;
+      y[j + 5] = e5;
+      y[j + 6] = e6;
+      y[j + 7] = e7;
     }
     {
-      const float32x4_t x8 = e[j + 8];
-      const float32x4_t x9 = e[j + 9];
-      const float32x4_t x10 = e[j + 10];
-      const float32x4_t x11 = e[j + 11];
-      const float32x4_t x12 = e[j + 12];
-      const float32x4_t x13 = e[j + 13];
-      const float32x4_t x14 = e[j + 14];
-      const float32x4_t x15 = e[j + 15];
+      const float32x4_t x8 = x[j + 8];
+      const float32x4_t x9 = x[j + 9];
+      const float32x4_t x10 = x[j + 10];
+      const float32x4_t x11 = x[j + 11];
+      const float32x4_t x12 = x[j + 12];
+      const float32x4_t x13 = x[j + 13];
+      const float32x4_t x14 = x[j + 14];
+      const float32x4_t x15 = x[j + 15];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -465,16 +465,60 @@ static inline void exponentials_16(size_t n, float32x4_t* e, float32x4_t lower, 
       const float32x4_t e13 = vfmaq_f32(s13, s13, u13);
       const float32x4_t e14 = vfmaq_f32(s14, s14, u14);
       const float32x4_t e15 = vfmaq_f32(s15, s15, u15);
-      e[j + 8] = e8;
-      e[j + 9] = e9;
-      e[j + 10] = e10;
-      e[j + 11] = e11;
-      e[j + 12] = e12;
-      e[j + 13] = e13;
-      e[j + 14] = e14;
-      e[j + 15] = e15;
+      y[j + 8] = e8;
+      y[j + 9] = e9;
+      y[j + 10] = e10;
+      y[j + 11] = e11;
+      y[j + 12] = e12;
+      y[j + 13] = e13;
+      y[j + 14] = e14;
+      y[j + 15] = e15;
     }
   }
+}
+
+// Columns of a vector, step by step from e on; returns their largest elements.
+static inline float32x4_t load_columns(size_t n, const float* x, size_t x_stride, ptrdiff_t rest,
+                                       float32x4_t* e) {
+  float32x4_t max = vdupq_n_f32(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride) {
+    e[j] = rest > 0 ? neon_load_tail(x, rest, vdupq_n_f32(0.0f)) : vld1q_f32(x);
+    max = vmaxq_f32(e[j], max);
+  }
+  return max;
+}
+// The same of 4 vectors, which are `length` apart.
+static inline void load_block(size_t n, const float* x, size_t x_stride, size_t length, float32x4_t* e,
+                              float32x4_t* max) {
+  float32x4_t max0 = vdupq_n_f32(-INFINITY);
+  float32x4_t max1 = vdupq_n_f32(-INFINITY);
+  float32x4_t max2 = vdupq_n_f32(-INFINITY);
+  float32x4_t max3 = vdupq_n_f32(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride, e++) {
+    const float32x4_t x0 = vld1q_f32(x);
+    e[0] = x0;
+    max0 = vmaxq_f32(x0, max0);
+    const float32x4_t x1 = vld1q_f32(x + 4);
+    e[1 * length] = x1;
+    max1 = vmaxq_f32(x1, max1);
+    const float32x4_t x2 = vld1q_f32(x + 8);
+    e[2 * length] = x2;
+    max2 = vmaxq_f32(x2, max2);
+    const float32x4_t x3 = vld1q_f32(x + 12);
+    e[3 * length] = x3;
+    max3 = vmaxq_f32(x3, max3);
+  }
+  max[0] = max0;
+  max[1] = max1;
+  max[2] = max2;
+  max[3] = max3;
+}
+
+// Their results, of terms or, for log-softmax, of the elements.
+static inline float32x4_t result_of(float32x4_t e, bool is_log, float32x4_t scale, float32x4_t hi,
+                                    float32x4_t lo) {
+  if (!is_log) return neon_scaled(e, hi, lo);
+  return vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi), e, scale), lo);
 }
 
 extern "C" void smx_f32_softmax_columns_ukernel__neon_u256_acc4(
@@ -482,81 +526,106 @@ extern "C" void smx_f32_softmax_columns_ukernel__neon_u256_acc4(
     bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const float32x4_t scale = vdupq_n_f32(exponential->scale);
+  // Elements of a vector, as many as exponentials and sums take, and not so that all vectors are in the same sets of a cache.
+  const size_t length = (n <= 16 ? n + 15 : (n + 31) / 32 * 32) + 2;
+  // Vectors that are computed together, for what is done to one has to wait at each step: blocks of 4, as many as there is room for.
+  size_t together = 264 / length / 4 * 4;
+  if (together > 16) together = 16;
   bool stops = false;
   for (*done = 0; *done < columns && !stops;) {
-    const size_t count = columns - *done < 16 ? columns - *done : 16;
-    size_t whole = count / 4;
-    ptrdiff_t rest = count % 4;
-    size_t vectors = whole + (rest > 0);
-    // Element or term j of vector g is e[g * 66 + j].
-    float32x4_t memory[288];
-    float32x4_t* const e = memory;
-    float32x4_t* const max = e + 264;
-    float32x4_t* const lower = max + 4;
-    float32x4_t* const bias = max + 8;
-    float32x4_t* const sum = max + 12;
-    float32x4_t* const hi = max + 16;
-    float32x4_t* const lo = max + 20;
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      for (size_t g = 0; g < whole; g++, from += 4) e[g * 66 + j] = vld1q_f32(from);
-      if (rest > 0) e[whole * 66 + j] = neon_load_tail(from, rest, vdupq_n_f32(0.0f));
+    const size_t count = columns - *done < together * 4 ? columns - *done : together * 4;
+    const size_t whole = count / 4;
+    const ptrdiff_t rest = count % 4;
+    // Element j of vector g is e[g * length + j], which softmax makes a term of; log-softmax, which needs elements in the end, has its
+    // terms elsewhere.
+    float32x4_t e[264], elsewhere[264];
+    float32x4_t* const terms = is_log ? elsewhere : e;
+    float32x4_t max[16], bias[16], largest[16], sum[16], hi[16], lo[16];
+    size_t vectors = 0;
+    for (; vectors + 4 <= whole; vectors += 4) {
+      load_block(n, x + vectors * 4, x_stride, length, e + vectors * length, max + vectors);
+    }
+    for (; vectors < whole + (rest > 0); vectors++) {
+      max[vectors] =
+          load_columns(n, x + vectors * 4, x_stride, vectors < whole ? 0 : rest, e + vectors * length);
     }
     for (size_t g = 0; g < vectors; g++) {
-      float32x4_t largest = e[g * 66];
-      for (size_t j = 1; j < n; j++) largest = vmaxq_f32(largest, e[g * 66 + j]);
-      max[g] = largest;
-      if (vminvq_u32(vcaleq_f32(largest, vdupq_n_f32(exponential->range))) != 0) continue;
+      if (vminvq_u32(vcaleq_f32(max[g], vdupq_n_f32(exponential->range))) != 0) continue;
+      vectors = g;
       stops = true;
-      whole = vectors = g;
-      rest = 0;
     }
 
-    // Step by step for all vectors, for what is done to one has to wait at each step.
     for (size_t g = 0; g < vectors; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 16 != 0; j++) e[g * 66 + j] = lower[g];
-    }
-    for (size_t g = 0; g < vectors; g++) {
-      // The columns that follow are fetched meanwhile, some steps with each vector.
-      for (size_t j = g * n / vectors; j < (g + 1) * n / vectors; j++) {
-        const float* next = x + 16 + j * x_stride;
-        for (size_t c = 0; c < 16; c += 16) __builtin_prefetch(next + c);
+      // The columns that follow are fetched meanwhile, some steps of a block with each vector.
+      const float* next = x + count + g / 4 * 16;
+      for (size_t j = g % 4 * n / 4; j < (g % 4 + 1) * n / 4; j++) {
+        for (size_t c = 0; c < 16; c += 16) __builtin_prefetch(next + j * x_stride + c);
       }
-      exponentials_16(n, e + g * 66, lower[g], bias[g], exponential);
+      float32x4_t lower;
+      references(max[g], exponential, &lower, &bias[g]);
+      for (size_t j = n; j % 16 != 0; j++) e[g * length + j] = lower;
+      exponentials_16(n, e + g * length, terms + g * length, lower, bias[g], exponential);
+      if (is_log) largest[g] = terms_of(max[g], exponential, lower, bias[g]);
     }
-    for (size_t g = 0; g < vectors; g++) sum_elements(n, e + g * 66, &hi[g], &lo[g]);
     for (size_t g = 0; g < vectors; g++) {
+      sum_elements(n, terms + g * length, &hi[g], &lo[g]);
       sum[g] = hi[g];
-      if (!is_log) {
-        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-        continue;
-      }
-      logarithms(max[g], largest_terms(max[g], exponential, lower[g], bias[g]), exponential, &hi[g], &lo[g]);
     }
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      float* to = y + j * y_stride;
-      for (size_t g = 0; g < vectors; g++, from += 4, to += 4) {
-        float32x4_t result = e[g * 66 + j];
-        if (is_log) {
-          const float32x4_t element =
-              g < whole ? vld1q_f32(from) : neon_load_tail(from, rest, vdupq_n_f32(0.0f));
-          result = vsubq_f32(vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), hi[g]), element, scale), lo[g]);
+    for (size_t g = 0; g < vectors; g++) {
+      if (is_log) {
+        logarithms(max[g], largest[g], exponential, &hi[g], &lo[g]);
+      } else {
+        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
+      }
+    }
+    size_t g = 0;
+    for (; g + 4 <= whole && g + 4 <= vectors; g += 4) {
+      float* to = y + g * 4;
+      const float32x4_t* from = e + g * length;
+      const float32x4_t hi0 = hi[g + 0], lo0 = lo[g + 0];
+      const float32x4_t hi1 = hi[g + 1], lo1 = lo[g + 1];
+      const float32x4_t hi2 = hi[g + 2], lo2 = lo[g + 2];
+      const float32x4_t hi3 = hi[g + 3], lo3 = lo[g + 3];
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const float32x4_t y0 = result_of(from[j], is_log, scale, hi0, lo0);
+        if (streams) {
+          vst1q_f32(to + 0, y0);
         } else {
-          result = neon_scaled(result, hi[g], lo[g]);
+          vst1q_f32(to + 0, y0);
         }
+        const float32x4_t y1 = result_of(from[1 * length + j], is_log, scale, hi1, lo1);
+        if (streams) {
+          vst1q_f32(to + 4, y1);
+        } else {
+          vst1q_f32(to + 4, y1);
+        }
+        const float32x4_t y2 = result_of(from[2 * length + j], is_log, scale, hi2, lo2);
+        if (streams) {
+          vst1q_f32(to + 8, y2);
+        } else {
+          vst1q_f32(to + 8, y2);
+        }
+        const float32x4_t y3 = result_of(from[3 * length + j], is_log, scale, hi3, lo3);
+        if (streams) {
+          vst1q_f32(to + 12, y3);
+        } else {
+          vst1q_f32(to + 12, y3);
+        }
+      }
+    }
+    for (; g < vectors; g++) {
+      float* to = y + g * 4;
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const float32x4_t result = result_of(e[g * length + j], is_log, scale, hi[g], lo[g]);
         if (g == whole) {
           neon_store_tail(to, rest, result);
-        } else if (streams) {
-          vst1q_f32(to, result);
         } else {
           vst1q_f32(to, result);
         }
       }
     }
     // Of columns that hold NaN, with one sign and payload.
-    for (size_t g = 0; g < vectors; g++) {
+    for (g = 0; g < vectors; g++) {
       if (vminvq_u32(vcaleq_f32(sum[g], vdupq_n_f32(INFINITY))) != 0) continue;
       float sums[4];
       vst1q_f32(sums, sum[g]);
@@ -564,7 +633,7 @@ extern "C" void smx_f32_softmax_columns_ukernel__neon_u256_acc4(
         for (size_t j = 0; j < n && sums[c % 4] != sums[c % 4]; j++) y[j * y_stride + c] = NAN;
       }
     }
-    *done += stops ? whole * 4 : count;
+    *done += stops ? vectors * 4 : count;
     x += count;
     y += count;
   }

@@ -253,9 +253,9 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, float32x4_t* e, float32x4_t lower, float32x4_t bias,
-                                  const struct smx_f32_exponential* exponential) {
+// The exponentials of n elements, 4 at a time, which there is room for, to y or where they are.
+static inline void exponentials_4(size_t n, const float32x4_t* x, float32x4_t* y, float32x4_t lower,
+                                  float32x4_t bias, const struct smx_f32_exponential* exponential) {
   const float32x4_t eighths = vdupq_n_f32(8.0f * exponential->log2e);
   const float32x4_t minus_eighth_hi = vdupq_n_f32(exponential->minus_eighth_hi);
   const float32x4_t minus_eighth_lo = vdupq_n_f32(exponential->minus_eighth_lo);
@@ -265,10 +265,10 @@ static inline void exponentials_4(size_t n, float32x4_t* e, float32x4_t lower, f
   const uint8x16x2_t mantissas = vld1q_u8_x2((const uint8_t*)smx_exp2_mantissas);
   const uint8x16x2_t residuals = vld1q_u8_x2((const uint8_t*)smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
-    const float32x4_t x0 = e[j + 0];
-    const float32x4_t x1 = e[j + 1];
-    const float32x4_t x2 = e[j + 2];
-    const float32x4_t x3 = e[j + 3];
+    const float32x4_t x0 = x[j + 0];
+    const float32x4_t x1 = x[j + 1];
+    const float32x4_t x2 = x[j + 2];
+    const float32x4_t x3 = x[j + 3];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -325,10 +325,10 @@ static inline void exponentials_4(size_t n, float32x4_t* e, float32x4_t lower, f
     const float32x4_t e1 = vfmaq_f32(s1, s1, u1);
     const float32x4_t e2 = vfmaq_f32(s2, s2, u2);
     const float32x4_t e3 = vfmaq_f32(s3, s3, u3);
-    e[j + 0] = e0;
-    e[j + 1] = e1;
-    e[j + 2] = e2;
-    e[j + 3] = e3;
+    y[j + 0] = e0;
+    y[j + 1] = e1;
+    y[j + 2] = e2;
+    y[j + 3] = e3;
   }
 }
 
@@ -356,7 +356,7 @@ static size_t run_16(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         float32x4_t* const terms = raised;
         for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
-        exponentials_4(n, terms, lower, bias, exponential);
+        exponentials_4(n, terms, terms, lower, bias, exponential);
       } else {
         vst1q_f32(maxima, max);
         groups = g - 1;

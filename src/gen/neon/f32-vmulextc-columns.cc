@@ -3,56 +3,327 @@
 // Scales the stored terms of a panel's columns to those of a matrix: y = x * (hi + lo), of which each column has its own.
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
+#include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vmulextc_columns_ukernel__neon_u16(const float* panel, float* y, size_t y_stride,
+extern "C" void smx_f32_vmulextc_columns_ukernel__neon_u64(const float* panel, float* y, size_t y_stride,
                                                            size_t group_stride, size_t n, size_t columns,
                                                            const float* hi, const float* lo, bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+  size_t c = 0;
+  for (; c + 64 <= columns; c += 64) {
+    const float32x4_t hi0 = vld1q_f32(hi + c);
+    const float32x4_t lo0 = vld1q_f32(lo + c);
+
+    const float32x4_t hi1 = vld1q_f32(hi + c + 4);
+    const float32x4_t lo1 = vld1q_f32(lo + c + 4);
+
+    const float32x4_t hi2 = vld1q_f32(hi + c + 8);
+    const float32x4_t lo2 = vld1q_f32(lo + c + 8);
+
+    const float32x4_t hi3 = vld1q_f32(hi + c + 12);
+    const float32x4_t lo3 = vld1q_f32(lo + c + 12);
+
+    const float32x4_t hi4 = vld1q_f32(hi + c + 16);
+    const float32x4_t lo4 = vld1q_f32(lo + c + 16);
+
+    const float32x4_t hi5 = vld1q_f32(hi + c + 20);
+    const float32x4_t lo5 = vld1q_f32(lo + c + 20);
+
+    const float32x4_t hi6 = vld1q_f32(hi + c + 24);
+    const float32x4_t lo6 = vld1q_f32(lo + c + 24);
+
+    const float32x4_t hi7 = vld1q_f32(hi + c + 28);
+    const float32x4_t lo7 = vld1q_f32(lo + c + 28);
+
+    const float32x4_t hi8 = vld1q_f32(hi + c + 32);
+    const float32x4_t lo8 = vld1q_f32(lo + c + 32);
+
+    const float32x4_t hi9 = vld1q_f32(hi + c + 36);
+    const float32x4_t lo9 = vld1q_f32(lo + c + 36);
+
+    const float32x4_t hi10 = vld1q_f32(hi + c + 40);
+    const float32x4_t lo10 = vld1q_f32(lo + c + 40);
+
+    const float32x4_t hi11 = vld1q_f32(hi + c + 44);
+    const float32x4_t lo11 = vld1q_f32(lo + c + 44);
+
+    const float32x4_t hi12 = vld1q_f32(hi + c + 48);
+    const float32x4_t lo12 = vld1q_f32(lo + c + 48);
+
+    const float32x4_t hi13 = vld1q_f32(hi + c + 52);
+    const float32x4_t lo13 = vld1q_f32(lo + c + 52);
+
+    const float32x4_t hi14 = vld1q_f32(hi + c + 56);
+    const float32x4_t lo14 = vld1q_f32(lo + c + 56);
+
+    const float32x4_t hi15 = vld1q_f32(hi + c + 60);
+    const float32x4_t lo15 = vld1q_f32(lo + c + 60);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const float32x4_t x0 = vld1q_f32(at);
 
       if (streams) {
-        vst1q_f32(row, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
       } else {
-        vst1q_f32(row, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
       }
       const float32x4_t x1 = vld1q_f32(at + 4);
 
       if (streams) {
-        vst1q_f32(row + 4, neon_scaled(x1, vld1q_f32(hi + c + 4), vld1q_f32(lo + c + 4)));
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
       } else {
-        vst1q_f32(row + 4, neon_scaled(x1, vld1q_f32(hi + c + 4), vld1q_f32(lo + c + 4)));
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
       }
       const float32x4_t x2 = vld1q_f32(at + 8);
 
       if (streams) {
-        vst1q_f32(row + 8, neon_scaled(x2, vld1q_f32(hi + c + 8), vld1q_f32(lo + c + 8)));
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
       } else {
-        vst1q_f32(row + 8, neon_scaled(x2, vld1q_f32(hi + c + 8), vld1q_f32(lo + c + 8)));
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
       }
       const float32x4_t x3 = vld1q_f32(at + 12);
 
       if (streams) {
-        vst1q_f32(row + 12, neon_scaled(x3, vld1q_f32(hi + c + 12), vld1q_f32(lo + c + 12)));
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
       } else {
-        vst1q_f32(row + 12, neon_scaled(x3, vld1q_f32(hi + c + 12), vld1q_f32(lo + c + 12)));
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
       }
-      row += 16;
-      at += group_stride;
+      const float32x4_t x4 = vld1q_f32(at + group_stride);
+
+      if (streams) {
+        vst1q_f32(row + 16, neon_scaled(x4, hi4, lo4));
+      } else {
+        vst1q_f32(row + 16, neon_scaled(x4, hi4, lo4));
+      }
+      const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
+
+      if (streams) {
+        vst1q_f32(row + 20, neon_scaled(x5, hi5, lo5));
+      } else {
+        vst1q_f32(row + 20, neon_scaled(x5, hi5, lo5));
+      }
+      const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
+
+      if (streams) {
+        vst1q_f32(row + 24, neon_scaled(x6, hi6, lo6));
+      } else {
+        vst1q_f32(row + 24, neon_scaled(x6, hi6, lo6));
+      }
+      const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
+
+      if (streams) {
+        vst1q_f32(row + 28, neon_scaled(x7, hi7, lo7));
+      } else {
+        vst1q_f32(row + 28, neon_scaled(x7, hi7, lo7));
+      }
+      const float32x4_t x8 = vld1q_f32(at + 2 * group_stride);
+
+      if (streams) {
+        vst1q_f32(row + 32, neon_scaled(x8, hi8, lo8));
+      } else {
+        vst1q_f32(row + 32, neon_scaled(x8, hi8, lo8));
+      }
+      const float32x4_t x9 = vld1q_f32(at + 2 * group_stride + 4);
+
+      if (streams) {
+        vst1q_f32(row + 36, neon_scaled(x9, hi9, lo9));
+      } else {
+        vst1q_f32(row + 36, neon_scaled(x9, hi9, lo9));
+      }
+      const float32x4_t x10 = vld1q_f32(at + 2 * group_stride + 8);
+
+      if (streams) {
+        vst1q_f32(row + 40, neon_scaled(x10, hi10, lo10));
+      } else {
+        vst1q_f32(row + 40, neon_scaled(x10, hi10, lo10));
+      }
+      const float32x4_t x11 = vld1q_f32(at + 2 * group_stride + 12);
+
+      if (streams) {
+        vst1q_f32(row + 44, neon_scaled(x11, hi11, lo11));
+      } else {
+        vst1q_f32(row + 44, neon_scaled(x11, hi11, lo11));
+      }
+      const float32x4_t x12 = vld1q_f32(at + 3 * group_stride);
+
+      if (streams) {
+        vst1q_f32(row + 48, neon_scaled(x12, hi12, lo12));
+      } else {
+        vst1q_f32(row + 48, neon_scaled(x12, hi12, lo12));
+      }
+      const float32x4_t x13 = vld1q_f32(at + 3 * group_stride + 4);
+
+      if (streams) {
+        vst1q_f32(row + 52, neon_scaled(x13, hi13, lo13));
+      } else {
+        vst1q_f32(row + 52, neon_scaled(x13, hi13, lo13));
+      }
+      const float32x4_t x14 = vld1q_f32(at + 3 * group_stride + 8);
+
+      if (streams) {
+        vst1q_f32(row + 56, neon_scaled(x14, hi14, lo14));
+      } else {
+        vst1q_f32(row + 56, neon_scaled(x14, hi14, lo14));
+      }
+      const float32x4_t x15 = vld1q_f32(at + 3 * group_stride + 12);
+
+      if (streams) {
+        vst1q_f32(row + 60, neon_scaled(x15, hi15, lo15));
+      } else {
+        vst1q_f32(row + 60, neon_scaled(x15, hi15, lo15));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 4) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c + 32 <= columns; c += 32) {
+    const float32x4_t hi0 = vld1q_f32(hi + c);
+    const float32x4_t lo0 = vld1q_f32(lo + c);
+
+    const float32x4_t hi1 = vld1q_f32(hi + c + 4);
+    const float32x4_t lo1 = vld1q_f32(lo + c + 4);
+
+    const float32x4_t hi2 = vld1q_f32(hi + c + 8);
+    const float32x4_t lo2 = vld1q_f32(lo + c + 8);
+
+    const float32x4_t hi3 = vld1q_f32(hi + c + 12);
+    const float32x4_t lo3 = vld1q_f32(lo + c + 12);
+
+    const float32x4_t hi4 = vld1q_f32(hi + c + 16);
+    const float32x4_t lo4 = vld1q_f32(lo + c + 16);
+
+    const float32x4_t hi5 = vld1q_f32(hi + c + 20);
+    const float32x4_t lo5 = vld1q_f32(lo + c + 20);
+
+    const float32x4_t hi6 = vld1q_f32(hi + c + 24);
+    const float32x4_t lo6 = vld1q_f32(lo + c + 24);
+
+    const float32x4_t hi7 = vld1q_f32(hi + c + 28);
+    const float32x4_t lo7 = vld1q_f32(lo + c + 28);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const float32x4_t x0 = vld1q_f32(at);
 
-      neon_store_tail(row, rest, neon_scaled(x0, vld1q_f32(hi + c), vld1q_f32(lo + c)));
-      row += 4;
-      at += 4;
+      if (streams) {
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
+      } else {
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
+      }
+      const float32x4_t x1 = vld1q_f32(at + 4);
+
+      if (streams) {
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
+      } else {
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
+      }
+      const float32x4_t x2 = vld1q_f32(at + 8);
+
+      if (streams) {
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
+      } else {
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
+      }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+
+      if (streams) {
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
+      } else {
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
+      }
+      const float32x4_t x4 = vld1q_f32(at + group_stride);
+
+      if (streams) {
+        vst1q_f32(row + 16, neon_scaled(x4, hi4, lo4));
+      } else {
+        vst1q_f32(row + 16, neon_scaled(x4, hi4, lo4));
+      }
+      const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
+
+      if (streams) {
+        vst1q_f32(row + 20, neon_scaled(x5, hi5, lo5));
+      } else {
+        vst1q_f32(row + 20, neon_scaled(x5, hi5, lo5));
+      }
+      const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
+
+      if (streams) {
+        vst1q_f32(row + 24, neon_scaled(x6, hi6, lo6));
+      } else {
+        vst1q_f32(row + 24, neon_scaled(x6, hi6, lo6));
+      }
+      const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
+
+      if (streams) {
+        vst1q_f32(row + 28, neon_scaled(x7, hi7, lo7));
+      } else {
+        vst1q_f32(row + 28, neon_scaled(x7, hi7, lo7));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    y += y_stride;
-    panel += SMX_PANEL;
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const float32x4_t hi0 = vld1q_f32(hi + c);
+    const float32x4_t lo0 = vld1q_f32(lo + c);
+
+    const float32x4_t hi1 = vld1q_f32(hi + c + 4);
+    const float32x4_t lo1 = vld1q_f32(lo + c + 4);
+
+    const float32x4_t hi2 = vld1q_f32(hi + c + 8);
+    const float32x4_t lo2 = vld1q_f32(lo + c + 8);
+
+    const float32x4_t hi3 = vld1q_f32(hi + c + 12);
+    const float32x4_t lo3 = vld1q_f32(lo + c + 12);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const float32x4_t x0 = vld1q_f32(at);
+
+      if (streams) {
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
+      } else {
+        vst1q_f32(row, neon_scaled(x0, hi0, lo0));
+      }
+      const float32x4_t x1 = vld1q_f32(at + 4);
+
+      if (streams) {
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
+      } else {
+        vst1q_f32(row + 4, neon_scaled(x1, hi1, lo1));
+      }
+      const float32x4_t x2 = vld1q_f32(at + 8);
+
+      if (streams) {
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
+      } else {
+        vst1q_f32(row + 8, neon_scaled(x2, hi2, lo2));
+      }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+
+      if (streams) {
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
+      } else {
+        vst1q_f32(row + 12, neon_scaled(x3, hi3, lo3));
+      }
+      row += y_stride;
+      at += SMX_PANEL;
+    }
+  }
+  for (; c < columns; c += 4) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const float32x4_t hi0 = vld1q_f32(hi + c);
+    const float32x4_t lo0 = vld1q_f32(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const float32x4_t x0 = vld1q_f32(at);
+
+      neon_store_tail(row, rest, neon_scaled(x0, hi0, lo0));
+      row += y_stride;
+      at += SMX_PANEL;
+    }
   }
   if (streams) (void)0;
 }

@@ -6,179 +6,472 @@
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__neon_u32(const float* panel, size_t panel_stride, float* y,
+extern "C" void smx_f32_vsubextc_columns_ukernel__neon_u64(const float* panel, size_t panel_stride, float* y,
                                                            size_t y_stride, size_t group_stride, size_t n,
                                                            size_t columns,
                                                            const struct smx_f32_column_logarithms* logarithms,
                                                            bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 32 <= columns; c += 32) {
+  size_t c = 0;
+  for (; c + 64 <= columns; c += 64) {
+    const float32x4_t factor0 = vld1q_f32(logarithms->factor + c);
+    const float32x4_t minus_shift0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c));
+    const float32x4_t scale0 = vld1q_f32(logarithms->scale + c);
+    const float32x4_t minus_hi0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c));
+    const float32x4_t lo0 = vld1q_f32(logarithms->lo + c);
+
+    const float32x4_t factor1 = vld1q_f32(logarithms->factor + c + 4);
+    const float32x4_t minus_shift1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4));
+    const float32x4_t scale1 = vld1q_f32(logarithms->scale + c + 4);
+    const float32x4_t minus_hi1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4));
+    const float32x4_t lo1 = vld1q_f32(logarithms->lo + c + 4);
+
+    const float32x4_t factor2 = vld1q_f32(logarithms->factor + c + 8);
+    const float32x4_t minus_shift2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8));
+    const float32x4_t scale2 = vld1q_f32(logarithms->scale + c + 8);
+    const float32x4_t minus_hi2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8));
+    const float32x4_t lo2 = vld1q_f32(logarithms->lo + c + 8);
+
+    const float32x4_t factor3 = vld1q_f32(logarithms->factor + c + 12);
+    const float32x4_t minus_shift3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12));
+    const float32x4_t scale3 = vld1q_f32(logarithms->scale + c + 12);
+    const float32x4_t minus_hi3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12));
+    const float32x4_t lo3 = vld1q_f32(logarithms->lo + c + 12);
+
+    const float32x4_t factor4 = vld1q_f32(logarithms->factor + c + 16);
+    const float32x4_t minus_shift4 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 16));
+    const float32x4_t scale4 = vld1q_f32(logarithms->scale + c + 16);
+    const float32x4_t minus_hi4 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 16));
+    const float32x4_t lo4 = vld1q_f32(logarithms->lo + c + 16);
+
+    const float32x4_t factor5 = vld1q_f32(logarithms->factor + c + 20);
+    const float32x4_t minus_shift5 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 20));
+    const float32x4_t scale5 = vld1q_f32(logarithms->scale + c + 20);
+    const float32x4_t minus_hi5 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 20));
+    const float32x4_t lo5 = vld1q_f32(logarithms->lo + c + 20);
+
+    const float32x4_t factor6 = vld1q_f32(logarithms->factor + c + 24);
+    const float32x4_t minus_shift6 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 24));
+    const float32x4_t scale6 = vld1q_f32(logarithms->scale + c + 24);
+    const float32x4_t minus_hi6 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 24));
+    const float32x4_t lo6 = vld1q_f32(logarithms->lo + c + 24);
+
+    const float32x4_t factor7 = vld1q_f32(logarithms->factor + c + 28);
+    const float32x4_t minus_shift7 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 28));
+    const float32x4_t scale7 = vld1q_f32(logarithms->scale + c + 28);
+    const float32x4_t minus_hi7 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 28));
+    const float32x4_t lo7 = vld1q_f32(logarithms->lo + c + 28);
+
+    const float32x4_t factor8 = vld1q_f32(logarithms->factor + c + 32);
+    const float32x4_t minus_shift8 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 32));
+    const float32x4_t scale8 = vld1q_f32(logarithms->scale + c + 32);
+    const float32x4_t minus_hi8 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 32));
+    const float32x4_t lo8 = vld1q_f32(logarithms->lo + c + 32);
+
+    const float32x4_t factor9 = vld1q_f32(logarithms->factor + c + 36);
+    const float32x4_t minus_shift9 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 36));
+    const float32x4_t scale9 = vld1q_f32(logarithms->scale + c + 36);
+    const float32x4_t minus_hi9 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 36));
+    const float32x4_t lo9 = vld1q_f32(logarithms->lo + c + 36);
+
+    const float32x4_t factor10 = vld1q_f32(logarithms->factor + c + 40);
+    const float32x4_t minus_shift10 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 40));
+    const float32x4_t scale10 = vld1q_f32(logarithms->scale + c + 40);
+    const float32x4_t minus_hi10 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 40));
+    const float32x4_t lo10 = vld1q_f32(logarithms->lo + c + 40);
+
+    const float32x4_t factor11 = vld1q_f32(logarithms->factor + c + 44);
+    const float32x4_t minus_shift11 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 44));
+    const float32x4_t scale11 = vld1q_f32(logarithms->scale + c + 44);
+    const float32x4_t minus_hi11 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 44));
+    const float32x4_t lo11 = vld1q_f32(logarithms->lo + c + 44);
+
+    const float32x4_t factor12 = vld1q_f32(logarithms->factor + c + 48);
+    const float32x4_t minus_shift12 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 48));
+    const float32x4_t scale12 = vld1q_f32(logarithms->scale + c + 48);
+    const float32x4_t minus_hi12 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 48));
+    const float32x4_t lo12 = vld1q_f32(logarithms->lo + c + 48);
+
+    const float32x4_t factor13 = vld1q_f32(logarithms->factor + c + 52);
+    const float32x4_t minus_shift13 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 52));
+    const float32x4_t scale13 = vld1q_f32(logarithms->scale + c + 52);
+    const float32x4_t minus_hi13 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 52));
+    const float32x4_t lo13 = vld1q_f32(logarithms->lo + c + 52);
+
+    const float32x4_t factor14 = vld1q_f32(logarithms->factor + c + 56);
+    const float32x4_t minus_shift14 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 56));
+    const float32x4_t scale14 = vld1q_f32(logarithms->scale + c + 56);
+    const float32x4_t minus_hi14 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 56));
+    const float32x4_t lo14 = vld1q_f32(logarithms->lo + c + 56);
+
+    const float32x4_t factor15 = vld1q_f32(logarithms->factor + c + 60);
+    const float32x4_t minus_shift15 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 60));
+    const float32x4_t scale15 = vld1q_f32(logarithms->scale + c + 60);
+    const float32x4_t minus_hi15 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 60));
+    const float32x4_t lo15 = vld1q_f32(logarithms->lo + c + 60);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const float32x4_t x0 = vld1q_f32(at);
-      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
-                                             x0, vld1q_f32(logarithms->factor + c));
-      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
-                                            shifted0, vld1q_f32(logarithms->scale + c));
+      const float32x4_t shifted0 = vfmaq_f32(minus_shift0, x0, factor0);
+      const float32x4_t scaled0 = vfmaq_f32(minus_hi0, shifted0, scale0);
 
       if (streams) {
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
       } else {
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
       }
       const float32x4_t x1 = vld1q_f32(at + 4);
-      const float32x4_t shifted1 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4)), x1,
-                    vld1q_f32(logarithms->factor + c + 4));
-      const float32x4_t scaled1 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4)),
-                                            shifted1, vld1q_f32(logarithms->scale + c + 4));
+      const float32x4_t shifted1 = vfmaq_f32(minus_shift1, x1, factor1);
+      const float32x4_t scaled1 = vfmaq_f32(minus_hi1, shifted1, scale1);
 
       if (streams) {
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
       } else {
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
       }
       const float32x4_t x2 = vld1q_f32(at + 8);
-      const float32x4_t shifted2 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8)), x2,
-                    vld1q_f32(logarithms->factor + c + 8));
-      const float32x4_t scaled2 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8)),
-                                            shifted2, vld1q_f32(logarithms->scale + c + 8));
+      const float32x4_t shifted2 = vfmaq_f32(minus_shift2, x2, factor2);
+      const float32x4_t scaled2 = vfmaq_f32(minus_hi2, shifted2, scale2);
 
       if (streams) {
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
       } else {
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
       }
       const float32x4_t x3 = vld1q_f32(at + 12);
-      const float32x4_t shifted3 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12)), x3,
-                    vld1q_f32(logarithms->factor + c + 12));
-      const float32x4_t scaled3 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12)),
-                                            shifted3, vld1q_f32(logarithms->scale + c + 12));
+      const float32x4_t shifted3 = vfmaq_f32(minus_shift3, x3, factor3);
+      const float32x4_t scaled3 = vfmaq_f32(minus_hi3, shifted3, scale3);
 
       if (streams) {
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
       } else {
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
       }
       const float32x4_t x4 = vld1q_f32(at + group_stride);
-      const float32x4_t shifted4 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 16)), x4,
-                    vld1q_f32(logarithms->factor + c + 16));
-      const float32x4_t scaled4 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 16)),
-                                            shifted4, vld1q_f32(logarithms->scale + c + 16));
+      const float32x4_t shifted4 = vfmaq_f32(minus_shift4, x4, factor4);
+      const float32x4_t scaled4 = vfmaq_f32(minus_hi4, shifted4, scale4);
 
       if (streams) {
-        vst1q_f32(row + 16, vsubq_f32(scaled4, vld1q_f32(logarithms->lo + c + 16)));
+        vst1q_f32(row + 16, vsubq_f32(scaled4, lo4));
       } else {
-        vst1q_f32(row + 16, vsubq_f32(scaled4, vld1q_f32(logarithms->lo + c + 16)));
+        vst1q_f32(row + 16, vsubq_f32(scaled4, lo4));
       }
       const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
-      const float32x4_t shifted5 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 20)), x5,
-                    vld1q_f32(logarithms->factor + c + 20));
-      const float32x4_t scaled5 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 20)),
-                                            shifted5, vld1q_f32(logarithms->scale + c + 20));
+      const float32x4_t shifted5 = vfmaq_f32(minus_shift5, x5, factor5);
+      const float32x4_t scaled5 = vfmaq_f32(minus_hi5, shifted5, scale5);
 
       if (streams) {
-        vst1q_f32(row + 20, vsubq_f32(scaled5, vld1q_f32(logarithms->lo + c + 20)));
+        vst1q_f32(row + 20, vsubq_f32(scaled5, lo5));
       } else {
-        vst1q_f32(row + 20, vsubq_f32(scaled5, vld1q_f32(logarithms->lo + c + 20)));
+        vst1q_f32(row + 20, vsubq_f32(scaled5, lo5));
       }
       const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
-      const float32x4_t shifted6 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 24)), x6,
-                    vld1q_f32(logarithms->factor + c + 24));
-      const float32x4_t scaled6 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 24)),
-                                            shifted6, vld1q_f32(logarithms->scale + c + 24));
+      const float32x4_t shifted6 = vfmaq_f32(minus_shift6, x6, factor6);
+      const float32x4_t scaled6 = vfmaq_f32(minus_hi6, shifted6, scale6);
 
       if (streams) {
-        vst1q_f32(row + 24, vsubq_f32(scaled6, vld1q_f32(logarithms->lo + c + 24)));
+        vst1q_f32(row + 24, vsubq_f32(scaled6, lo6));
       } else {
-        vst1q_f32(row + 24, vsubq_f32(scaled6, vld1q_f32(logarithms->lo + c + 24)));
+        vst1q_f32(row + 24, vsubq_f32(scaled6, lo6));
       }
       const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
-      const float32x4_t shifted7 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 28)), x7,
-                    vld1q_f32(logarithms->factor + c + 28));
-      const float32x4_t scaled7 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 28)),
-                                            shifted7, vld1q_f32(logarithms->scale + c + 28));
+      const float32x4_t shifted7 = vfmaq_f32(minus_shift7, x7, factor7);
+      const float32x4_t scaled7 = vfmaq_f32(minus_hi7, shifted7, scale7);
 
       if (streams) {
-        vst1q_f32(row + 28, vsubq_f32(scaled7, vld1q_f32(logarithms->lo + c + 28)));
+        vst1q_f32(row + 28, vsubq_f32(scaled7, lo7));
       } else {
-        vst1q_f32(row + 28, vsubq_f32(scaled7, vld1q_f32(logarithms->lo + c + 28)));
+        vst1q_f32(row + 28, vsubq_f32(scaled7, lo7));
       }
-      row += 32;
-      at += 2 * group_stride;
-    }
-    for (; c + 16 <= columns; c += 16) {
-      const float32x4_t x0 = vld1q_f32(at);
-      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
-                                             x0, vld1q_f32(logarithms->factor + c));
-      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
-                                            shifted0, vld1q_f32(logarithms->scale + c));
+      const float32x4_t x8 = vld1q_f32(at + 2 * group_stride);
+      const float32x4_t shifted8 = vfmaq_f32(minus_shift8, x8, factor8);
+      const float32x4_t scaled8 = vfmaq_f32(minus_hi8, shifted8, scale8);
 
       if (streams) {
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+        vst1q_f32(row + 32, vsubq_f32(scaled8, lo8));
       } else {
-        vst1q_f32(row, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
+        vst1q_f32(row + 32, vsubq_f32(scaled8, lo8));
+      }
+      const float32x4_t x9 = vld1q_f32(at + 2 * group_stride + 4);
+      const float32x4_t shifted9 = vfmaq_f32(minus_shift9, x9, factor9);
+      const float32x4_t scaled9 = vfmaq_f32(minus_hi9, shifted9, scale9);
+
+      if (streams) {
+        vst1q_f32(row + 36, vsubq_f32(scaled9, lo9));
+      } else {
+        vst1q_f32(row + 36, vsubq_f32(scaled9, lo9));
+      }
+      const float32x4_t x10 = vld1q_f32(at + 2 * group_stride + 8);
+      const float32x4_t shifted10 = vfmaq_f32(minus_shift10, x10, factor10);
+      const float32x4_t scaled10 = vfmaq_f32(minus_hi10, shifted10, scale10);
+
+      if (streams) {
+        vst1q_f32(row + 40, vsubq_f32(scaled10, lo10));
+      } else {
+        vst1q_f32(row + 40, vsubq_f32(scaled10, lo10));
+      }
+      const float32x4_t x11 = vld1q_f32(at + 2 * group_stride + 12);
+      const float32x4_t shifted11 = vfmaq_f32(minus_shift11, x11, factor11);
+      const float32x4_t scaled11 = vfmaq_f32(minus_hi11, shifted11, scale11);
+
+      if (streams) {
+        vst1q_f32(row + 44, vsubq_f32(scaled11, lo11));
+      } else {
+        vst1q_f32(row + 44, vsubq_f32(scaled11, lo11));
+      }
+      const float32x4_t x12 = vld1q_f32(at + 3 * group_stride);
+      const float32x4_t shifted12 = vfmaq_f32(minus_shift12, x12, factor12);
+      const float32x4_t scaled12 = vfmaq_f32(minus_hi12, shifted12, scale12);
+
+      if (streams) {
+        vst1q_f32(row + 48, vsubq_f32(scaled12, lo12));
+      } else {
+        vst1q_f32(row + 48, vsubq_f32(scaled12, lo12));
+      }
+      const float32x4_t x13 = vld1q_f32(at + 3 * group_stride + 4);
+      const float32x4_t shifted13 = vfmaq_f32(minus_shift13, x13, factor13);
+      const float32x4_t scaled13 = vfmaq_f32(minus_hi13, shifted13, scale13);
+
+      if (streams) {
+        vst1q_f32(row + 52, vsubq_f32(scaled13, lo13));
+      } else {
+        vst1q_f32(row + 52, vsubq_f32(scaled13, lo13));
+      }
+      const float32x4_t x14 = vld1q_f32(at + 3 * group_stride + 8);
+      const float32x4_t shifted14 = vfmaq_f32(minus_shift14, x14, factor14);
+      const float32x4_t scaled14 = vfmaq_f32(minus_hi14, shifted14, scale14);
+
+      if (streams) {
+        vst1q_f32(row + 56, vsubq_f32(scaled14, lo14));
+      } else {
+        vst1q_f32(row + 56, vsubq_f32(scaled14, lo14));
+      }
+      const float32x4_t x15 = vld1q_f32(at + 3 * group_stride + 12);
+      const float32x4_t shifted15 = vfmaq_f32(minus_shift15, x15, factor15);
+      const float32x4_t scaled15 = vfmaq_f32(minus_hi15, shifted15, scale15);
+
+      if (streams) {
+        vst1q_f32(row + 60, vsubq_f32(scaled15, lo15));
+      } else {
+        vst1q_f32(row + 60, vsubq_f32(scaled15, lo15));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c + 32 <= columns; c += 32) {
+    const float32x4_t factor0 = vld1q_f32(logarithms->factor + c);
+    const float32x4_t minus_shift0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c));
+    const float32x4_t scale0 = vld1q_f32(logarithms->scale + c);
+    const float32x4_t minus_hi0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c));
+    const float32x4_t lo0 = vld1q_f32(logarithms->lo + c);
+
+    const float32x4_t factor1 = vld1q_f32(logarithms->factor + c + 4);
+    const float32x4_t minus_shift1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4));
+    const float32x4_t scale1 = vld1q_f32(logarithms->scale + c + 4);
+    const float32x4_t minus_hi1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4));
+    const float32x4_t lo1 = vld1q_f32(logarithms->lo + c + 4);
+
+    const float32x4_t factor2 = vld1q_f32(logarithms->factor + c + 8);
+    const float32x4_t minus_shift2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8));
+    const float32x4_t scale2 = vld1q_f32(logarithms->scale + c + 8);
+    const float32x4_t minus_hi2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8));
+    const float32x4_t lo2 = vld1q_f32(logarithms->lo + c + 8);
+
+    const float32x4_t factor3 = vld1q_f32(logarithms->factor + c + 12);
+    const float32x4_t minus_shift3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12));
+    const float32x4_t scale3 = vld1q_f32(logarithms->scale + c + 12);
+    const float32x4_t minus_hi3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12));
+    const float32x4_t lo3 = vld1q_f32(logarithms->lo + c + 12);
+
+    const float32x4_t factor4 = vld1q_f32(logarithms->factor + c + 16);
+    const float32x4_t minus_shift4 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 16));
+    const float32x4_t scale4 = vld1q_f32(logarithms->scale + c + 16);
+    const float32x4_t minus_hi4 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 16));
+    const float32x4_t lo4 = vld1q_f32(logarithms->lo + c + 16);
+
+    const float32x4_t factor5 = vld1q_f32(logarithms->factor + c + 20);
+    const float32x4_t minus_shift5 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 20));
+    const float32x4_t scale5 = vld1q_f32(logarithms->scale + c + 20);
+    const float32x4_t minus_hi5 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 20));
+    const float32x4_t lo5 = vld1q_f32(logarithms->lo + c + 20);
+
+    const float32x4_t factor6 = vld1q_f32(logarithms->factor + c + 24);
+    const float32x4_t minus_shift6 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 24));
+    const float32x4_t scale6 = vld1q_f32(logarithms->scale + c + 24);
+    const float32x4_t minus_hi6 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 24));
+    const float32x4_t lo6 = vld1q_f32(logarithms->lo + c + 24);
+
+    const float32x4_t factor7 = vld1q_f32(logarithms->factor + c + 28);
+    const float32x4_t minus_shift7 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 28));
+    const float32x4_t scale7 = vld1q_f32(logarithms->scale + c + 28);
+    const float32x4_t minus_hi7 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 28));
+    const float32x4_t lo7 = vld1q_f32(logarithms->lo + c + 28);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(minus_shift0, x0, factor0);
+      const float32x4_t scaled0 = vfmaq_f32(minus_hi0, shifted0, scale0);
+
+      if (streams) {
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
+      } else {
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
       }
       const float32x4_t x1 = vld1q_f32(at + 4);
-      const float32x4_t shifted1 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4)), x1,
-                    vld1q_f32(logarithms->factor + c + 4));
-      const float32x4_t scaled1 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4)),
-                                            shifted1, vld1q_f32(logarithms->scale + c + 4));
+      const float32x4_t shifted1 = vfmaq_f32(minus_shift1, x1, factor1);
+      const float32x4_t scaled1 = vfmaq_f32(minus_hi1, shifted1, scale1);
 
       if (streams) {
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
       } else {
-        vst1q_f32(row + 4, vsubq_f32(scaled1, vld1q_f32(logarithms->lo + c + 4)));
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
       }
       const float32x4_t x2 = vld1q_f32(at + 8);
-      const float32x4_t shifted2 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8)), x2,
-                    vld1q_f32(logarithms->factor + c + 8));
-      const float32x4_t scaled2 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8)),
-                                            shifted2, vld1q_f32(logarithms->scale + c + 8));
+      const float32x4_t shifted2 = vfmaq_f32(minus_shift2, x2, factor2);
+      const float32x4_t scaled2 = vfmaq_f32(minus_hi2, shifted2, scale2);
 
       if (streams) {
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
       } else {
-        vst1q_f32(row + 8, vsubq_f32(scaled2, vld1q_f32(logarithms->lo + c + 8)));
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
       }
       const float32x4_t x3 = vld1q_f32(at + 12);
-      const float32x4_t shifted3 =
-          vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12)), x3,
-                    vld1q_f32(logarithms->factor + c + 12));
-      const float32x4_t scaled3 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12)),
-                                            shifted3, vld1q_f32(logarithms->scale + c + 12));
+      const float32x4_t shifted3 = vfmaq_f32(minus_shift3, x3, factor3);
+      const float32x4_t scaled3 = vfmaq_f32(minus_hi3, shifted3, scale3);
 
       if (streams) {
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
       } else {
-        vst1q_f32(row + 12, vsubq_f32(scaled3, vld1q_f32(logarithms->lo + c + 12)));
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
       }
-      row += 16;
-      at += group_stride;
-    }
-    for (; c < columns; c += 4) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-      const float32x4_t x0 = vld1q_f32(at);
-      const float32x4_t shifted0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c)),
-                                             x0, vld1q_f32(logarithms->factor + c));
-      const float32x4_t scaled0 = vfmaq_f32(vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c)),
-                                            shifted0, vld1q_f32(logarithms->scale + c));
+      const float32x4_t x4 = vld1q_f32(at + group_stride);
+      const float32x4_t shifted4 = vfmaq_f32(minus_shift4, x4, factor4);
+      const float32x4_t scaled4 = vfmaq_f32(minus_hi4, shifted4, scale4);
 
-      neon_store_tail(row, rest, vsubq_f32(scaled0, vld1q_f32(logarithms->lo + c)));
-      row += 4;
-      at += 4;
+      if (streams) {
+        vst1q_f32(row + 16, vsubq_f32(scaled4, lo4));
+      } else {
+        vst1q_f32(row + 16, vsubq_f32(scaled4, lo4));
+      }
+      const float32x4_t x5 = vld1q_f32(at + group_stride + 4);
+      const float32x4_t shifted5 = vfmaq_f32(minus_shift5, x5, factor5);
+      const float32x4_t scaled5 = vfmaq_f32(minus_hi5, shifted5, scale5);
+
+      if (streams) {
+        vst1q_f32(row + 20, vsubq_f32(scaled5, lo5));
+      } else {
+        vst1q_f32(row + 20, vsubq_f32(scaled5, lo5));
+      }
+      const float32x4_t x6 = vld1q_f32(at + group_stride + 8);
+      const float32x4_t shifted6 = vfmaq_f32(minus_shift6, x6, factor6);
+      const float32x4_t scaled6 = vfmaq_f32(minus_hi6, shifted6, scale6);
+
+      if (streams) {
+        vst1q_f32(row + 24, vsubq_f32(scaled6, lo6));
+      } else {
+        vst1q_f32(row + 24, vsubq_f32(scaled6, lo6));
+      }
+      const float32x4_t x7 = vld1q_f32(at + group_stride + 12);
+      const float32x4_t shifted7 = vfmaq_f32(minus_shift7, x7, factor7);
+      const float32x4_t scaled7 = vfmaq_f32(minus_hi7, shifted7, scale7);
+
+      if (streams) {
+        vst1q_f32(row + 28, vsubq_f32(scaled7, lo7));
+      } else {
+        vst1q_f32(row + 28, vsubq_f32(scaled7, lo7));
+      }
+      row += y_stride;
+      at += panel_stride;
     }
-    y += y_stride;
-    panel += panel_stride;
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const float32x4_t factor0 = vld1q_f32(logarithms->factor + c);
+    const float32x4_t minus_shift0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c));
+    const float32x4_t scale0 = vld1q_f32(logarithms->scale + c);
+    const float32x4_t minus_hi0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c));
+    const float32x4_t lo0 = vld1q_f32(logarithms->lo + c);
+
+    const float32x4_t factor1 = vld1q_f32(logarithms->factor + c + 4);
+    const float32x4_t minus_shift1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 4));
+    const float32x4_t scale1 = vld1q_f32(logarithms->scale + c + 4);
+    const float32x4_t minus_hi1 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 4));
+    const float32x4_t lo1 = vld1q_f32(logarithms->lo + c + 4);
+
+    const float32x4_t factor2 = vld1q_f32(logarithms->factor + c + 8);
+    const float32x4_t minus_shift2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 8));
+    const float32x4_t scale2 = vld1q_f32(logarithms->scale + c + 8);
+    const float32x4_t minus_hi2 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 8));
+    const float32x4_t lo2 = vld1q_f32(logarithms->lo + c + 8);
+
+    const float32x4_t factor3 = vld1q_f32(logarithms->factor + c + 12);
+    const float32x4_t minus_shift3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c + 12));
+    const float32x4_t scale3 = vld1q_f32(logarithms->scale + c + 12);
+    const float32x4_t minus_hi3 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c + 12));
+    const float32x4_t lo3 = vld1q_f32(logarithms->lo + c + 12);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(minus_shift0, x0, factor0);
+      const float32x4_t scaled0 = vfmaq_f32(minus_hi0, shifted0, scale0);
+
+      if (streams) {
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
+      } else {
+        vst1q_f32(row, vsubq_f32(scaled0, lo0));
+      }
+      const float32x4_t x1 = vld1q_f32(at + 4);
+      const float32x4_t shifted1 = vfmaq_f32(minus_shift1, x1, factor1);
+      const float32x4_t scaled1 = vfmaq_f32(minus_hi1, shifted1, scale1);
+
+      if (streams) {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
+      } else {
+        vst1q_f32(row + 4, vsubq_f32(scaled1, lo1));
+      }
+      const float32x4_t x2 = vld1q_f32(at + 8);
+      const float32x4_t shifted2 = vfmaq_f32(minus_shift2, x2, factor2);
+      const float32x4_t scaled2 = vfmaq_f32(minus_hi2, shifted2, scale2);
+
+      if (streams) {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
+      } else {
+        vst1q_f32(row + 8, vsubq_f32(scaled2, lo2));
+      }
+      const float32x4_t x3 = vld1q_f32(at + 12);
+      const float32x4_t shifted3 = vfmaq_f32(minus_shift3, x3, factor3);
+      const float32x4_t scaled3 = vfmaq_f32(minus_hi3, shifted3, scale3);
+
+      if (streams) {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
+      } else {
+        vst1q_f32(row + 12, vsubq_f32(scaled3, lo3));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c < columns; c += 4) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const float32x4_t factor0 = vld1q_f32(logarithms->factor + c);
+    const float32x4_t minus_shift0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->shift + c));
+    const float32x4_t scale0 = vld1q_f32(logarithms->scale + c);
+    const float32x4_t minus_hi0 = vsubq_f32(vdupq_n_f32(0.0f), vld1q_f32(logarithms->hi + c));
+    const float32x4_t lo0 = vld1q_f32(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const float32x4_t x0 = vld1q_f32(at);
+      const float32x4_t shifted0 = vfmaq_f32(minus_shift0, x0, factor0);
+      const float32x4_t scaled0 = vfmaq_f32(minus_hi0, shifted0, scale0);
+
+      neon_store_tail(row, rest, vsubq_f32(scaled0, lo0));
+      row += y_stride;
+      at += panel_stride;
+    }
   }
   if (streams) (void)0;
 }

@@ -50,9 +50,9 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
                      scalar_set1(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
-                                   f32x16 bias) {
+// The terms of a vector of elements.
+static inline f32x16 terms_of(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
+                              f32x16 bias) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -248,8 +248,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 1 at a time, which there is room for.
-static inline void exponentials_1(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The exponentials of n elements, 1 at a time, which there is room for, to y or where they are.
+static inline void exponentials_1(size_t n, const f32x16* x, f32x16* y, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -260,7 +260,7 @@ static inline void exponentials_1(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const scalar_table mantissas = scalar_load_table(smx_exp2_mantissas);
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 1) {
-    const f32x16 x0 = e[j + 0];
+    const f32x16 x0 = x[j + 0];
 
     // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
     // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -276,7 +276,7 @@ static inline void exponentials_1(size_t n, f32x16* e, f32x16 lower, f32x16 bias
     u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
     const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
     const f32x16 e0 = scalar_fma(s0, u0, s0);
-    e[j + 0] = e0;
+    y[j + 0] = e0;
   }
 }
 
@@ -304,10 +304,10 @@ static size_t run_16(size_t groups, size_t length, const float* x, size_t x_stri
         f32x16 lower, bias;
         references(max, exponential, &lower, &bias);
         largest = max;
-        term = largest_terms(max, exponential, lower, bias);
+        term = terms_of(max, exponential, lower, bias);
         for (size_t j = 0; j < n; j++) terms[j] = raised[j];
         for (size_t j = n; j % 1 != 0; j++) terms[j] = lower;
-        exponentials_1(n, terms, lower, bias, exponential);
+        exponentials_1(n, terms, terms, lower, bias, exponential);
       } else {
         scalar_store(maxima, max);
         groups = g - 1;

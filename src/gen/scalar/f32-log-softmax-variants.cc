@@ -47,9 +47,9 @@ static inline void references(f32x16 max, const struct smx_f32_exponential* expo
                      scalar_set1(smx_rounding_bias(SMX_BIAS)));
 }
 
-// The terms of rows' largest elements.
-static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
-                                   f32x16 bias) {
+// The terms of a vector of elements.
+static inline f32x16 terms_of(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
+                              f32x16 bias) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -276,7 +276,7 @@ static void rows_one_by_one(size_t rows, size_t n, const float* x, size_t x_stri
     add_pair(&block_hi[0], &block_lo[0], scalar_upper(block_hi[0], 2), scalar_upper(block_lo[0], 2));
     add_pair(&block_hi[0], &block_lo[0], scalar_upper(block_hi[0], 1), scalar_upper(block_lo[0], 1));
     const float row_max = (max).lane[0];
-    const float largest = (largest_terms(max, exponential, lower, bias)).lane[0];
+    const float largest = (terms_of(max, exponential, lower, bias)).lane[0];
     const float hi = (block_hi[0]).lane[0];
     const float lo = (block_lo[0]).lane[0];
     if (hi == hi) {

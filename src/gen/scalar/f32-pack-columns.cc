@@ -3,29 +3,32 @@
 // Columns of a matrix to a panel.
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
+#include "src/kernels/extended.h"
 
 extern "C" void smx_f32_pack_columns_ukernel__scalar_u16(const float* x, size_t x_stride, float* panel,
                                                          size_t group_stride, size_t n, size_t columns) {
-  // Steps may be far apart: as many as make up 512 elements are fetched ahead.
-  const size_t ahead = (512 / columns + 1) * x_stride;
-  for (size_t j = 0; j < n; j++) {
-    auto* row = x;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+  // Steps may be far apart.
+  const size_t ahead = 32 * x_stride;
+  size_t c = 0;
+  for (; c + 16 <= columns; c += 16) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       scalar_store(at, scalar_load(row));
-      row += 16;
-      at += group_stride;
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       __builtin_prefetch(row + ahead);
       scalar_store(at, scalar_load_tail(row, rest, scalar_set1(0.0f)));
-      row += 16;
-      at += 16;
+      row += x_stride;
+      at += SMX_PANEL;
     }
-    x += x_stride;
-    panel += SMX_PANEL;
   }
 }

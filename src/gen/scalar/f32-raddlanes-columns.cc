@@ -36,9 +36,9 @@ static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x
   *reciprocal_lo = scalar_mul(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
-                                   f32x16 bias) {
+// The terms of a vector of elements.
+static inline f32x16 terms_of(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
+                              f32x16 bias) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -105,7 +105,7 @@ extern "C" void smx_f32_raddlanes_columns_ukernel__scalar_u16(const struct smx_f
       const f32x16 bias = scalar_fma(scalar_sub(scalar_set1(0.0f), reference), scalar_set1(8.0f),
                                      scalar_set1(smx_rounding_bias(SMX_BIAS)));
       const f32x16 max = scalar_load(sums->max + c);
-      logarithms(max, largest_terms(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
+      logarithms(max, terms_of(max, exponential, lower, bias), exponential, &hi[0], &lo[0]);
     }
     scalar_store(total->normalizer_hi + c, hi[0]);
     scalar_store(total->normalizer_lo + c, lo[0]);

@@ -64,9 +64,9 @@ static inline void reciprocals(f32x16 hi, f32x16 lo, f32x16* reciprocal_hi, f32x
   *reciprocal_lo = scalar_mul(low, power);
 }
 
-// The terms of rows' largest elements.
-static inline f32x16 largest_terms(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
-                                   f32x16 bias) {
+// The terms of a vector of elements.
+static inline f32x16 terms_of(f32x16 x0, const struct smx_f32_exponential* exponential, f32x16 lower,
+                              f32x16 bias) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
   const f32x16 minus_eighth_lo = scalar_set1(exponential->minus_eighth_lo);
@@ -206,8 +206,8 @@ static inline void logarithms(f32x16 max, f32x16 largest, const struct smx_f32_e
   *lo = scalar_load(log_lo);
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The exponentials of n elements, 2 at a time, which there is room for, to y or where they are.
+static inline void exponentials_2(size_t n, const f32x16* x, f32x16* y, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -219,7 +219,7 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
     {
-      const f32x16 x0 = e[j + 0];
+      const f32x16 x0 = x[j + 0];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -235,10 +235,10 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
-      e[j + 0] = e0;
+      y[j + 0] = e0;
     }
     {
-      const f32x16 x1 = e[j + 1];
+      const f32x16 x1 = x[j + 1];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -254,13 +254,13 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
-      e[j + 1] = e1;
+      y[j + 1] = e1;
     }
   }
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The exponentials of n elements, 4 at a time, which there is room for, to y or where they are.
+static inline void exponentials_4(size_t n, const f32x16* x, f32x16* y, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -272,7 +272,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
     {
-      const f32x16 x0 = e[j + 0];
+      const f32x16 x0 = x[j + 0];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -288,10 +288,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
-      e[j + 0] = e0;
+      y[j + 0] = e0;
     }
     {
-      const f32x16 x1 = e[j + 1];
+      const f32x16 x1 = x[j + 1];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -307,10 +307,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
-      e[j + 1] = e1;
+      y[j + 1] = e1;
     }
     {
-      const f32x16 x2 = e[j + 2];
+      const f32x16 x2 = x[j + 2];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -326,10 +326,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
       const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
       const f32x16 e2 = scalar_fma(s2, u2, s2);
-      e[j + 2] = e2;
+      y[j + 2] = e2;
     }
     {
-      const f32x16 x3 = e[j + 3];
+      const f32x16 x3 = x[j + 3];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -345,9 +345,51 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
       const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
       const f32x16 e3 = scalar_fma(s3, u3, s3);
-      e[j + 3] = e3;
+      y[j + 3] = e3;
     }
   }
+}
+
+// Columns of a vector, step by step from e on; returns their largest elements.
+static inline f32x16 load_columns(size_t n, const float* x, size_t x_stride, ptrdiff_t rest, f32x16* e) {
+  f32x16 max = scalar_set1(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride) {
+    e[j] = rest > 0 ? scalar_load_tail(x, rest, scalar_set1(0.0f)) : scalar_load(x);
+    max = scalar_max(e[j], max);
+  }
+  return max;
+}
+// The same of 4 vectors, which are `length` apart.
+static inline void load_block(size_t n, const float* x, size_t x_stride, size_t length, f32x16* e,
+                              f32x16* max) {
+  f32x16 max0 = scalar_set1(-INFINITY);
+  f32x16 max1 = scalar_set1(-INFINITY);
+  f32x16 max2 = scalar_set1(-INFINITY);
+  f32x16 max3 = scalar_set1(-INFINITY);
+  for (size_t j = 0; j < n; j++, x += x_stride, e++) {
+    const f32x16 x0 = scalar_load(x);
+    e[0] = x0;
+    max0 = scalar_max(x0, max0);
+    const f32x16 x1 = scalar_load(x + 16);
+    e[1 * length] = x1;
+    max1 = scalar_max(x1, max1);
+    const f32x16 x2 = scalar_load(x + 32);
+    e[2 * length] = x2;
+    max2 = scalar_max(x2, max2);
+    const f32x16 x3 = scalar_load(x + 48);
+    e[3 * length] = x3;
+    max3 = scalar_max(x3, max3);
+  }
+  max[0] = max0;
+  max[1] = max1;
+  max[2] = max2;
+  max[3] = max3;
+}
+
+// Their results, of terms or, for log-softmax, of the elements.
+static inline f32x16 result_of(f32x16 e, bool is_log, f32x16 scale, f32x16 hi, f32x16 lo) {
+  if (!is_log) return scalar_scaled(e, hi, lo);
+  return scalar_sub(scalar_fma(e, scale, scalar_sub(scalar_set1(0.0f), hi)), lo);
 }
 
 extern "C" void smx_f32_softmax_columns_ukernel__scalar_u256_acc4(
@@ -355,81 +397,106 @@ extern "C" void smx_f32_softmax_columns_ukernel__scalar_u256_acc4(
     bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const f32x16 scale = scalar_set1(exponential->scale);
+  // Elements of a vector, as many as exponentials and sums take, and not so that all vectors are in the same sets of a cache.
+  const size_t length = (n <= 16 ? n + 3 : (n + 31) / 32 * 32) + 2;
+  // Vectors that are computed together, for what is done to one has to wait at each step: blocks of 4, as many as there is room for.
+  size_t together = 264 / length / 4 * 4;
+  if (together > 16) together = 16;
   bool stops = false;
   for (*done = 0; *done < columns && !stops;) {
-    const size_t count = columns - *done < 64 ? columns - *done : 64;
-    size_t whole = count / 16;
-    ptrdiff_t rest = count % 16;
-    size_t vectors = whole + (rest > 0);
-    // Element or term j of vector g is e[g * 66 + j].
-    f32x16 memory[288];
-    f32x16* const e = memory;
-    f32x16* const max = e + 264;
-    f32x16* const lower = max + 4;
-    f32x16* const bias = max + 8;
-    f32x16* const sum = max + 12;
-    f32x16* const hi = max + 16;
-    f32x16* const lo = max + 20;
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      for (size_t g = 0; g < whole; g++, from += 16) e[g * 66 + j] = scalar_load(from);
-      if (rest > 0) e[whole * 66 + j] = scalar_load_tail(from, rest, scalar_set1(0.0f));
+    const size_t count = columns - *done < together * 16 ? columns - *done : together * 16;
+    const size_t whole = count / 16;
+    const ptrdiff_t rest = count % 16;
+    // Element j of vector g is e[g * length + j], which softmax makes a term of; log-softmax, which needs elements in the end, has its
+    // terms elsewhere.
+    f32x16 e[264], elsewhere[264];
+    f32x16* const terms = is_log ? elsewhere : e;
+    f32x16 max[16], bias[16], largest[16], sum[16], hi[16], lo[16];
+    size_t vectors = 0;
+    for (; vectors + 4 <= whole; vectors += 4) {
+      load_block(n, x + vectors * 16, x_stride, length, e + vectors * length, max + vectors);
+    }
+    for (; vectors < whole + (rest > 0); vectors++) {
+      max[vectors] =
+          load_columns(n, x + vectors * 16, x_stride, vectors < whole ? 0 : rest, e + vectors * length);
     }
     for (size_t g = 0; g < vectors; g++) {
-      f32x16 largest = e[g * 66];
-      for (size_t j = 1; j < n; j++) largest = scalar_max(largest, e[g * 66 + j]);
-      max[g] = largest;
-      if (scalar_all_within(largest, scalar_set1(exponential->range))) continue;
+      if (scalar_all_within(max[g], scalar_set1(exponential->range))) continue;
+      vectors = g;
       stops = true;
-      whole = vectors = g;
-      rest = 0;
     }
 
-    // Step by step for all vectors, for what is done to one has to wait at each step.
     for (size_t g = 0; g < vectors; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 4 != 0; j++) e[g * 66 + j] = lower[g];
-    }
-    for (size_t g = 0; g < vectors; g++) {
-      // The columns that follow are fetched meanwhile, some steps with each vector.
-      for (size_t j = g * n / vectors; j < (g + 1) * n / vectors; j++) {
-        const float* next = x + 64 + j * x_stride;
-        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + c);
+      // The columns that follow are fetched meanwhile, some steps of a block with each vector.
+      const float* next = x + count + g / 4 * 64;
+      for (size_t j = g % 4 * n / 4; j < (g % 4 + 1) * n / 4; j++) {
+        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + j * x_stride + c);
       }
-      exponentials_4(n, e + g * 66, lower[g], bias[g], exponential);
+      f32x16 lower;
+      references(max[g], exponential, &lower, &bias[g]);
+      for (size_t j = n; j % 4 != 0; j++) e[g * length + j] = lower;
+      exponentials_4(n, e + g * length, terms + g * length, lower, bias[g], exponential);
+      if (is_log) largest[g] = terms_of(max[g], exponential, lower, bias[g]);
     }
-    for (size_t g = 0; g < vectors; g++) sum_elements(n, e + g * 66, &hi[g], &lo[g]);
     for (size_t g = 0; g < vectors; g++) {
+      sum_elements(n, terms + g * length, &hi[g], &lo[g]);
       sum[g] = hi[g];
-      if (!is_log) {
-        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-        continue;
-      }
-      logarithms(max[g], largest_terms(max[g], exponential, lower[g], bias[g]), exponential, &hi[g], &lo[g]);
     }
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      float* to = y + j * y_stride;
-      for (size_t g = 0; g < vectors; g++, from += 16, to += 16) {
-        f32x16 result = e[g * 66 + j];
-        if (is_log) {
-          const f32x16 element =
-              g < whole ? scalar_load(from) : scalar_load_tail(from, rest, scalar_set1(0.0f));
-          result = scalar_sub(scalar_fma(element, scale, scalar_sub(scalar_set1(0.0f), hi[g])), lo[g]);
+    for (size_t g = 0; g < vectors; g++) {
+      if (is_log) {
+        logarithms(max[g], largest[g], exponential, &hi[g], &lo[g]);
+      } else {
+        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
+      }
+    }
+    size_t g = 0;
+    for (; g + 4 <= whole && g + 4 <= vectors; g += 4) {
+      float* to = y + g * 16;
+      const f32x16* from = e + g * length;
+      const f32x16 hi0 = hi[g + 0], lo0 = lo[g + 0];
+      const f32x16 hi1 = hi[g + 1], lo1 = lo[g + 1];
+      const f32x16 hi2 = hi[g + 2], lo2 = lo[g + 2];
+      const f32x16 hi3 = hi[g + 3], lo3 = lo[g + 3];
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const f32x16 y0 = result_of(from[j], is_log, scale, hi0, lo0);
+        if (streams) {
+          scalar_store(to + 0, y0);
         } else {
-          result = scalar_scaled(result, hi[g], lo[g]);
+          scalar_store(to + 0, y0);
         }
+        const f32x16 y1 = result_of(from[1 * length + j], is_log, scale, hi1, lo1);
+        if (streams) {
+          scalar_store(to + 16, y1);
+        } else {
+          scalar_store(to + 16, y1);
+        }
+        const f32x16 y2 = result_of(from[2 * length + j], is_log, scale, hi2, lo2);
+        if (streams) {
+          scalar_store(to + 32, y2);
+        } else {
+          scalar_store(to + 32, y2);
+        }
+        const f32x16 y3 = result_of(from[3 * length + j], is_log, scale, hi3, lo3);
+        if (streams) {
+          scalar_store(to + 48, y3);
+        } else {
+          scalar_store(to + 48, y3);
+        }
+      }
+    }
+    for (; g < vectors; g++) {
+      float* to = y + g * 16;
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const f32x16 result = result_of(e[g * length + j], is_log, scale, hi[g], lo[g]);
         if (g == whole) {
           scalar_store_tail(to, rest, result);
-        } else if (streams) {
-          scalar_store(to, result);
         } else {
           scalar_store(to, result);
         }
       }
     }
     // Of columns that hold NaN, with one sign and payload.
-    for (size_t g = 0; g < vectors; g++) {
+    for (g = 0; g < vectors; g++) {
       if (scalar_all_within(sum[g], scalar_set1(INFINITY))) continue;
       float sums[16];
       scalar_store(sums, sum[g]);
@@ -437,7 +504,7 @@ extern "C" void smx_f32_softmax_columns_ukernel__scalar_u256_acc4(
         for (size_t j = 0; j < n && sums[c % 16] != sums[c % 16]; j++) y[j * y_stride + c] = NAN;
       }
     }
-    *done += stops ? whole * 16 : count;
+    *done += stops ? vectors * 16 : count;
     x += count;
     y += count;
   }
@@ -449,81 +516,106 @@ extern "C" void smx_f32_softmax_columns_ukernel__scalar_u128_acc4(
     bool streams, size_t* done, const struct smx_f32_exponential* exponential) {
   if (n < 1 || n > 64) __builtin_unreachable();
   const f32x16 scale = scalar_set1(exponential->scale);
+  // Elements of a vector, as many as exponentials and sums take, and not so that all vectors are in the same sets of a cache.
+  const size_t length = (n <= 16 ? n + 1 : (n + 31) / 32 * 32) + 2;
+  // Vectors that are computed together, for what is done to one has to wait at each step: blocks of 4, as many as there is room for.
+  size_t together = 264 / length / 4 * 4;
+  if (together > 16) together = 16;
   bool stops = false;
   for (*done = 0; *done < columns && !stops;) {
-    const size_t count = columns - *done < 64 ? columns - *done : 64;
-    size_t whole = count / 16;
-    ptrdiff_t rest = count % 16;
-    size_t vectors = whole + (rest > 0);
-    // Element or term j of vector g is e[g * 66 + j].
-    f32x16 memory[288];
-    f32x16* const e = memory;
-    f32x16* const max = e + 264;
-    f32x16* const lower = max + 4;
-    f32x16* const bias = max + 8;
-    f32x16* const sum = max + 12;
-    f32x16* const hi = max + 16;
-    f32x16* const lo = max + 20;
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      for (size_t g = 0; g < whole; g++, from += 16) e[g * 66 + j] = scalar_load(from);
-      if (rest > 0) e[whole * 66 + j] = scalar_load_tail(from, rest, scalar_set1(0.0f));
+    const size_t count = columns - *done < together * 16 ? columns - *done : together * 16;
+    const size_t whole = count / 16;
+    const ptrdiff_t rest = count % 16;
+    // Element j of vector g is e[g * length + j], which softmax makes a term of; log-softmax, which needs elements in the end, has its
+    // terms elsewhere.
+    f32x16 e[264], elsewhere[264];
+    f32x16* const terms = is_log ? elsewhere : e;
+    f32x16 max[16], bias[16], largest[16], sum[16], hi[16], lo[16];
+    size_t vectors = 0;
+    for (; vectors + 4 <= whole; vectors += 4) {
+      load_block(n, x + vectors * 16, x_stride, length, e + vectors * length, max + vectors);
+    }
+    for (; vectors < whole + (rest > 0); vectors++) {
+      max[vectors] =
+          load_columns(n, x + vectors * 16, x_stride, vectors < whole ? 0 : rest, e + vectors * length);
     }
     for (size_t g = 0; g < vectors; g++) {
-      f32x16 largest = e[g * 66];
-      for (size_t j = 1; j < n; j++) largest = scalar_max(largest, e[g * 66 + j]);
-      max[g] = largest;
-      if (scalar_all_within(largest, scalar_set1(exponential->range))) continue;
+      if (scalar_all_within(max[g], scalar_set1(exponential->range))) continue;
+      vectors = g;
       stops = true;
-      whole = vectors = g;
-      rest = 0;
     }
 
-    // Step by step for all vectors, for what is done to one has to wait at each step.
     for (size_t g = 0; g < vectors; g++) {
-      references(max[g], exponential, &lower[g], &bias[g]);
-      for (size_t j = n; j % 2 != 0; j++) e[g * 66 + j] = lower[g];
-    }
-    for (size_t g = 0; g < vectors; g++) {
-      // The columns that follow are fetched meanwhile, some steps with each vector.
-      for (size_t j = g * n / vectors; j < (g + 1) * n / vectors; j++) {
-        const float* next = x + 64 + j * x_stride;
-        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + c);
+      // The columns that follow are fetched meanwhile, some steps of a block with each vector.
+      const float* next = x + count + g / 4 * 64;
+      for (size_t j = g % 4 * n / 4; j < (g % 4 + 1) * n / 4; j++) {
+        for (size_t c = 0; c < 64; c += 16) __builtin_prefetch(next + j * x_stride + c);
       }
-      exponentials_2(n, e + g * 66, lower[g], bias[g], exponential);
+      f32x16 lower;
+      references(max[g], exponential, &lower, &bias[g]);
+      for (size_t j = n; j % 2 != 0; j++) e[g * length + j] = lower;
+      exponentials_2(n, e + g * length, terms + g * length, lower, bias[g], exponential);
+      if (is_log) largest[g] = terms_of(max[g], exponential, lower, bias[g]);
     }
-    for (size_t g = 0; g < vectors; g++) sum_elements(n, e + g * 66, &hi[g], &lo[g]);
     for (size_t g = 0; g < vectors; g++) {
+      sum_elements(n, terms + g * length, &hi[g], &lo[g]);
       sum[g] = hi[g];
-      if (!is_log) {
-        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
-        continue;
-      }
-      logarithms(max[g], largest_terms(max[g], exponential, lower[g], bias[g]), exponential, &hi[g], &lo[g]);
     }
-    for (size_t j = 0; j < n; j++) {
-      const float* from = x + j * x_stride;
-      float* to = y + j * y_stride;
-      for (size_t g = 0; g < vectors; g++, from += 16, to += 16) {
-        f32x16 result = e[g * 66 + j];
-        if (is_log) {
-          const f32x16 element =
-              g < whole ? scalar_load(from) : scalar_load_tail(from, rest, scalar_set1(0.0f));
-          result = scalar_sub(scalar_fma(element, scale, scalar_sub(scalar_set1(0.0f), hi[g])), lo[g]);
+    for (size_t g = 0; g < vectors; g++) {
+      if (is_log) {
+        logarithms(max[g], largest[g], exponential, &hi[g], &lo[g]);
+      } else {
+        reciprocals(hi[g], lo[g], &hi[g], &lo[g]);
+      }
+    }
+    size_t g = 0;
+    for (; g + 4 <= whole && g + 4 <= vectors; g += 4) {
+      float* to = y + g * 16;
+      const f32x16* from = e + g * length;
+      const f32x16 hi0 = hi[g + 0], lo0 = lo[g + 0];
+      const f32x16 hi1 = hi[g + 1], lo1 = lo[g + 1];
+      const f32x16 hi2 = hi[g + 2], lo2 = lo[g + 2];
+      const f32x16 hi3 = hi[g + 3], lo3 = lo[g + 3];
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const f32x16 y0 = result_of(from[j], is_log, scale, hi0, lo0);
+        if (streams) {
+          scalar_store(to + 0, y0);
         } else {
-          result = scalar_scaled(result, hi[g], lo[g]);
+          scalar_store(to + 0, y0);
         }
+        const f32x16 y1 = result_of(from[1 * length + j], is_log, scale, hi1, lo1);
+        if (streams) {
+          scalar_store(to + 16, y1);
+        } else {
+          scalar_store(to + 16, y1);
+        }
+        const f32x16 y2 = result_of(from[2 * length + j], is_log, scale, hi2, lo2);
+        if (streams) {
+          scalar_store(to + 32, y2);
+        } else {
+          scalar_store(to + 32, y2);
+        }
+        const f32x16 y3 = result_of(from[3 * length + j], is_log, scale, hi3, lo3);
+        if (streams) {
+          scalar_store(to + 48, y3);
+        } else {
+          scalar_store(to + 48, y3);
+        }
+      }
+    }
+    for (; g < vectors; g++) {
+      float* to = y + g * 16;
+      for (size_t j = 0; j < n; j++, to += y_stride) {
+        const f32x16 result = result_of(e[g * length + j], is_log, scale, hi[g], lo[g]);
         if (g == whole) {
           scalar_store_tail(to, rest, result);
-        } else if (streams) {
-          scalar_store(to, result);
         } else {
           scalar_store(to, result);
         }
       }
     }
     // Of columns that hold NaN, with one sign and payload.
-    for (size_t g = 0; g < vectors; g++) {
+    for (g = 0; g < vectors; g++) {
       if (scalar_all_within(sum[g], scalar_set1(INFINITY))) continue;
       float sums[16];
       scalar_store(sums, sum[g]);
@@ -531,7 +623,7 @@ extern "C" void smx_f32_softmax_columns_ukernel__scalar_u128_acc4(
         for (size_t j = 0; j < n && sums[c % 16] != sums[c % 16]; j++) y[j * y_stride + c] = NAN;
       }
     }
-    *done += stops ? whole * 16 : count;
+    *done += stops ? vectors * 16 : count;
     x += count;
     y += count;
   }

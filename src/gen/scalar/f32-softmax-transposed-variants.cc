@@ -250,8 +250,8 @@ static inline void copy_rows(size_t rows, size_t n, const float* x, size_t x_str
     memcpy(y, x, length * sizeof(float));
 }
 
-// The exponentials of n elements, 2 at a time, which there is room for.
-static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The exponentials of n elements, 2 at a time, which there is room for, to y or where they are.
+static inline void exponentials_2(size_t n, const f32x16* x, f32x16* y, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -263,7 +263,7 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 2) {
     {
-      const f32x16 x0 = e[j + 0];
+      const f32x16 x0 = x[j + 0];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -279,10 +279,10 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
-      e[j + 0] = e0;
+      y[j + 0] = e0;
     }
     {
-      const f32x16 x1 = e[j + 1];
+      const f32x16 x1 = x[j + 1];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -298,13 +298,13 @@ static inline void exponentials_2(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
-      e[j + 1] = e1;
+      y[j + 1] = e1;
     }
   }
 }
 
-// The exponentials of n elements, 4 at a time, which there is room for.
-static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias,
+// The exponentials of n elements, 4 at a time, which there is room for, to y or where they are.
+static inline void exponentials_4(size_t n, const f32x16* x, f32x16* y, f32x16 lower, f32x16 bias,
                                   const struct smx_f32_exponential* exponential) {
   const f32x16 eighths = scalar_set1(8.0f * exponential->log2e);
   const f32x16 minus_eighth_hi = scalar_set1(exponential->minus_eighth_hi);
@@ -316,7 +316,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
   const scalar_table residuals = scalar_load_table(smx_exp2_residuals);
   for (size_t j = 0; j < n; j += 4) {
     {
-      const f32x16 x0 = e[j + 0];
+      const f32x16 x0 = x[j + 0];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -332,10 +332,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u0 = scalar_fma(u0, t0, scalar_look_up(residuals, index0));
       const f32x16 s0 = scalar_shift_to_exponent_and_add(biased0, scalar_look_up(mantissas, index0));
       const f32x16 e0 = scalar_fma(s0, u0, s0);
-      e[j + 0] = e0;
+      y[j + 0] = e0;
     }
     {
-      const f32x16 x1 = e[j + 1];
+      const f32x16 x1 = x[j + 1];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -351,10 +351,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u1 = scalar_fma(u1, t1, scalar_look_up(residuals, index1));
       const f32x16 s1 = scalar_shift_to_exponent_and_add(biased1, scalar_look_up(mantissas, index1));
       const f32x16 e1 = scalar_fma(s1, u1, s1);
-      e[j + 1] = e1;
+      y[j + 1] = e1;
     }
     {
-      const f32x16 x2 = e[j + 2];
+      const f32x16 x2 = x[j + 2];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -370,10 +370,10 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u2 = scalar_fma(u2, t2, scalar_look_up(residuals, index2));
       const f32x16 s2 = scalar_shift_to_exponent_and_add(biased2, scalar_look_up(mantissas, index2));
       const f32x16 e2 = scalar_fma(s2, u2, s2);
-      e[j + 2] = e2;
+      y[j + 2] = e2;
     }
     {
-      const f32x16 x3 = e[j + 3];
+      const f32x16 x3 = x[j + 3];
 
       // exp(a x) * 2^k = s + s * u with s = 2^(N/8 + k), N = rint(8 a x * log2(e)), t = x - N ln(2) / (8 a), a t in
       // [-ln(2)/16, ln(2)/16], and u = exp(a t) - 1. The polynomial minimises the largest relative error (0.32 * 2^-24 with its constant among the residuals).
@@ -389,7 +389,7 @@ static inline void exponentials_4(size_t n, f32x16* e, f32x16 lower, f32x16 bias
       u3 = scalar_fma(u3, t3, scalar_look_up(residuals, index3));
       const f32x16 s3 = scalar_shift_to_exponent_and_add(biased3, scalar_look_up(mantissas, index3));
       const f32x16 e3 = scalar_fma(s3, u3, s3);
-      e[j + 3] = e3;
+      y[j + 3] = e3;
     }
   }
 }
@@ -418,7 +418,7 @@ static size_t run_32(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         f32x16* const terms = raised;
         for (size_t j = n; j % 2 != 0; j++) terms[j] = lower;
-        exponentials_2(n, terms, lower, bias, exponential);
+        exponentials_2(n, terms, terms, lower, bias, exponential);
       } else {
         scalar_store(maxima, max);
         groups = g - 1;
@@ -521,7 +521,7 @@ static size_t run_64(size_t groups, size_t length, const struct smx_row_lengths*
         references(max, exponential, &lower, &bias);
         f32x16* const terms = raised;
         for (size_t j = n; j % 4 != 0; j++) terms[j] = lower;
-        exponentials_4(n, terms, lower, bias, exponential);
+        exponentials_4(n, terms, terms, lower, bias, exponential);
       } else {
         scalar_store(maxima, max);
         groups = g - 1;

@@ -3,35 +3,43 @@
 // Scales the stored terms of a panel's columns to those of a matrix: y = x * (hi + lo), of which each column has its own.
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
+#include "src/kernels/extended.h"
 
 extern "C" void smx_f32_vmulextc_columns_ukernel__scalar_u16(const float* panel, float* y, size_t y_stride,
                                                              size_t group_stride, size_t n, size_t columns,
                                                              const float* hi, const float* lo, bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 16 <= columns; c += 16) {
+  size_t c = 0;
+  for (; c + 16 <= columns; c += 16) {
+    const f32x16 hi0 = scalar_load(hi + c);
+    const f32x16 lo0 = scalar_load(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const f32x16 x0 = scalar_load(at);
 
       if (streams) {
-        scalar_store(row, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
+        scalar_store(row, scalar_scaled(x0, hi0, lo0));
       } else {
-        scalar_store(row, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
+        scalar_store(row, scalar_scaled(x0, hi0, lo0));
       }
-      row += 16;
-      at += group_stride;
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const f32x16 hi0 = scalar_load(hi + c);
+    const f32x16 lo0 = scalar_load(lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const f32x16 x0 = scalar_load(at);
 
-      scalar_store_tail(row, rest, scalar_scaled(x0, scalar_load(hi + c), scalar_load(lo + c)));
-      row += 16;
-      at += 16;
+      scalar_store_tail(row, rest, scalar_scaled(x0, hi0, lo0));
+      row += y_stride;
+      at += SMX_PANEL;
     }
-    y += y_stride;
-    panel += SMX_PANEL;
   }
   if (streams) (void)0;
 }

@@ -6,69 +6,51 @@
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__scalar_u32(
+extern "C" void smx_f32_vsubextc_columns_ukernel__scalar_u16(
     const float* panel, size_t panel_stride, float* y, size_t y_stride, size_t group_stride, size_t n,
     size_t columns, const struct smx_f32_column_logarithms* logarithms, bool streams) {
-  for (size_t j = 0; j < n; j++) {
-    auto* row = y;
-    auto* at = panel;
-    size_t c = 0;
-    for (; c + 32 <= columns; c += 32) {
+  size_t c = 0;
+  for (; c + 16 <= columns; c += 16) {
+    const f32x16 factor0 = scalar_load(logarithms->factor + c);
+    const f32x16 minus_shift0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c));
+    const f32x16 scale0 = scalar_load(logarithms->scale + c);
+    const f32x16 minus_hi0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c));
+    const f32x16 lo0 = scalar_load(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const f32x16 x0 = scalar_load(at);
-      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
-                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
-      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
-                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
+      const f32x16 shifted0 = scalar_fma(x0, factor0, minus_shift0);
+      const f32x16 scaled0 = scalar_fma(shifted0, scale0, minus_hi0);
 
       if (streams) {
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
+        scalar_store(row, scalar_sub(scaled0, lo0));
       } else {
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
+        scalar_store(row, scalar_sub(scaled0, lo0));
       }
-      const f32x16 x1 = scalar_load(at + group_stride);
-      const f32x16 shifted1 =
-          scalar_fma(x1, scalar_load(logarithms->factor + c + 16),
-                     scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c + 16)));
-      const f32x16 scaled1 = scalar_fma(shifted1, scalar_load(logarithms->scale + c + 16),
-                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c + 16)));
-
-      if (streams) {
-        scalar_store(row + 16, scalar_sub(scaled1, scalar_load(logarithms->lo + c + 16)));
-      } else {
-        scalar_store(row + 16, scalar_sub(scaled1, scalar_load(logarithms->lo + c + 16)));
-      }
-      row += 32;
-      at += 2 * group_stride;
+      row += y_stride;
+      at += panel_stride;
     }
-    for (; c + 16 <= columns; c += 16) {
+  }
+  for (; c < columns; c += 16) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const f32x16 factor0 = scalar_load(logarithms->factor + c);
+    const f32x16 minus_shift0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c));
+    const f32x16 scale0 = scalar_load(logarithms->scale + c);
+    const f32x16 minus_hi0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c));
+    const f32x16 lo0 = scalar_load(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
       const f32x16 x0 = scalar_load(at);
-      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
-                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
-      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
-                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
+      const f32x16 shifted0 = scalar_fma(x0, factor0, minus_shift0);
+      const f32x16 scaled0 = scalar_fma(shifted0, scale0, minus_hi0);
 
-      if (streams) {
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
-      } else {
-        scalar_store(row, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
-      }
-      row += 16;
-      at += group_stride;
+      scalar_store_tail(row, rest, scalar_sub(scaled0, lo0));
+      row += y_stride;
+      at += panel_stride;
     }
-    for (; c < columns; c += 16) {
-      const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-      const f32x16 x0 = scalar_load(at);
-      const f32x16 shifted0 = scalar_fma(x0, scalar_load(logarithms->factor + c),
-                                         scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c)));
-      const f32x16 scaled0 = scalar_fma(shifted0, scalar_load(logarithms->scale + c),
-                                        scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c)));
-
-      scalar_store_tail(row, rest, scalar_sub(scaled0, scalar_load(logarithms->lo + c)));
-      row += 16;
-      at += 16;
-    }
-    y += y_stride;
-    panel += panel_stride;
   }
   if (streams) (void)0;
 }
