@@ -243,8 +243,8 @@ Pass<> f32_raddstoreextexp_columns(smx_f32_raddstoreextexp_columns_ukernel_fn* u
             smx_f32_column_sums sums = {};
             constexpr size_t kBlock = SMX_BLOCK * SMX_PANEL;
             for (size_t i = 0; i < n; i += kBlock) {
-              ukernel(std::min(n - i, kBlock) / SMX_PANEL, x + i, SMX_PANEL, y + i, SMX_PANEL, max, &sums,
-                      nullptr, 0, &smx_bench::kExp);
+              ukernel(std::min(n - i, kBlock) / SMX_PANEL, x + i, SMX_PANEL, y + i, SMX_PANEL, max, SMX_LANES,
+                      &sums, nullptr, 0, &smx_bench::kExp);
             }
             benchmark::DoNotOptimize(sums);
           }};

@@ -88,11 +88,13 @@ TRANSPOSE = "src/kernels/transpose.j2"
 EACH_COLUMN = "src/kernels/columns.j2"
 COLUMN_SUMS = "src/kernels/raddstoreextexp-columns.cc.j2"
 FP_ENVIRONMENT = "src/runtime/fp_environment.h"
-ROW_SUM = "src/operators/row_sum.h"
+RECIPROCALS = "src/operators/row_sum.h"
+ROW_SUM = "src/operators/row_sum.cc"
 NC = "src/operators/softmax_nc.cc"
 ALL_AXES = "src/operators/softmax_axis.cc"
 AXIS_LAYOUT = "src/operators/axis_layout.cc"
 LONG_COLUMNS = "src/operators/long_columns.cc"
+FOLDED_COLUMNS = "src/operators/folded_columns.cc"
 TRANSPOSED_COLUMNS = "src/operators/transposed_columns.cc"
 MOE_GATE = "src/operators/moe_gate.cc"
 PASSES = "src/operators/rows.cc"
@@ -188,7 +190,7 @@ MUTATIONS = [
     Mutation("block of one element dropped", SUM, "for (size_t b = 0; n > 0; b++)\"", "for (size_t b = 0; n > 1; b++)\"", KERNELS, "List/ExtendedSum.*"),
     Mutation("lanes dropped from a sum of short rows", "src/kernels/rows.j2", "if ({{ l + half }} < lanes)", "if ({{ l + half + 1 }} < lanes)", ROWS, "TransposedList/*"),
     Mutation("last step dropped from columns' maxima", "src/kernels/rmax-columns.cc.j2", "rest >= {{ A }}; rest -=", "rest > {{ A }}; rest -=", COLUMNS, "*ColumnsPipeline*"),
-    Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "for (; l < {{ L }} && l < rest; l++)", "for (; l < {{ L }} && l + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
+    Mutation("last step without a neighbour dropped from columns", COLUMN_SUMS, "l < used && l + pairs < rest; l++)", "l < used && l + pairs + 1 < rest; l++)", COLUMNS, "*ColumnsPipeline*"),
     Mutation("blocks of columns so far dropped", COLUMN_SUMS, "if (sums->lanes > 0) {", "if (sums->lanes > lanes) {", COLUMNS, "*ColumnsPipeline*"),
     Mutation("lane dropped from columns' sums", "src/kernels/raddlanes-columns.cc.j2", "l + {{ half }} < lanes; l++", "l + {{ half }} + 1 < lanes; l++", COLUMNS, "*ColumnsPipeline*"),
     Mutation("last steps of columns not transposed", TRANSPOSE, "for (size_t i = 0; i < n; i += {{ W }})", "for (size_t i = 0; i + {{ W }} <= n; i += {{ W }})", COLUMNS, "*ColumnsToRows*"),
@@ -222,9 +224,9 @@ MUTATIONS = [
     Mutation("residual of the wrong sign", EXTENDED, "-0x1.08841Cp-25f", "0x1.08841Cp-25f", ELEMENT),
     Mutation("low part of ln(2) dropped", EXTEXP, 'isa.set1("%s->minus_eighth_lo" % exponential)', "isa.zero()", ELEMENT),
     Mutation("clamp leaves something of very negative elements", EXTENDED, "(float)(-127 - k) * exponential->ln2", "(float)(-50 - k) * exponential->ln2", KERNELS, "*ExtendedMap.*"),
-    Mutation("reciprocal without its low part", ROW_SUM, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
+    Mutation("reciprocal without its low part", RECIPROCALS, "reciprocal.lo = (reciprocal.hi * residual + to_multiple_of_2_to_minus_45) -", "reciprocal.lo = 0.0f * (residual + to_multiple_of_2_to_minus_45) + 0.0f *", SOFTMAX, "*GoldenBits*"),
     Mutation("reciprocals of rows without their low part", "src/kernels/rows.j2", '*reciprocal_lo = {{ isa.mul("low", "power") }}', '*reciprocal_lo = {{ isa.mul("low", isa.zero()) }}', ROWS),
-    Mutation("low part of a sum of the wrong sign", ROW_SUM, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
+    Mutation("low part of a sum of the wrong sign", RECIPROCALS, "scalar_fma1(-lo,", "scalar_fma1(lo,", SOFTMAX, "*GoldenBits*"),
     Mutation("tiles added without their scale", ROW_SUM, "smx_partial_sum_add_to_bin(sum, term->top - k, term->bins[k])", "smx_partial_sum_add_to_bin(sum, sum->top - k, term->bins[k])", PARTIAL, "*AnyPiecesAreExactEnough*"),
     Mutation("spans scaled by too little", ROW, "kNothingIsLeft = 5 * SMX_LARGEST_STEP", "kNothingIsLeft = 2 * SMX_LARGEST_STEP", SOFTMAX, "*Edge*"),
     Mutation("flush before rounding on neon", "src/isa/neon.py", '"neon_scaled({a}, {b}, {c})"', '"vfmaq_f32(vmulq_f32({a}, {c}), {a}, {b})"', KERNELS, "StoredList/ExtendedMap.GivesTheBitsOfScalar*neon*"),
@@ -247,6 +249,11 @@ MUTATIONS = [
     Mutation("NaN not spread over its row by f32-softmax", SEVERAL_ROWS, "if (row == row) continue;", 'if (row == row{{ " || true" if not log }}) continue;', ROWS, "List/*"),
     Mutation("NaN not spread over its row by f32-softmax-transposed", TRANSPOSED, "if (row_hi[r] == row_hi[r]) continue;", "if (row_hi[r] <= 2.0f || n > 0) continue;", ROWS, "TransposedList/*"),
     Mutation("NaN not spread over its row by f32-log-softmax", SEVERAL_ROWS, "if (row == row) continue;", 'if (row == row{{ " || true" if log }}) continue;', ROWS, "LogList/*"),
+    Mutation("maxima of few columns of their first steps alone", FOLDED_COLUMNS, "for (size_t i = columns_; i < SMX_PANEL; i++) {\n      max[ColumnOf(i)]", "for (size_t i = SMX_PANEL; i < SMX_PANEL; i++) {\n      max[ColumnOf(i)]", AXIS, "*LongFew*"),
+    Mutation("lanes of few columns out of order", FOLDED_COLUMNS, "const size_t element = l * columns_ + c;", "const size_t element = c * sums.lanes + l;", AXIS, "*LongFew*"),
+    Mutation("behind few columns elements that count", FOLDED_COLUMNS, "SMX_PANEL - count % SMX_PANEL, -INFINITY);", "SMX_PANEL - count % SMX_PANEL, 0.0f);", AXIS, "*LongFew*"),
+    Mutation("few columns without a valid sum", FOLDED_COLUMNS, "if (!smx_partial_sum_is_valid(&partial[c], &exponential())) return false;", "", AXIS, "*LongFew*"),
+    Mutation("few columns streamed to where vectors are not aligned", ALL_AXES, "is_folded ? to_boundary == 0 :", "is_folded ? to_boundary <= 15 :", AXIS, "*LargeOutputs*"),
     Mutation("columns of NaN and infinities not replaced", LONG_COLUMNS, "if (replacements_[c].is_special) SetResult(c, replacements_[c].result);", "", AXIS, "*Hostile*"),
     Mutation("logarithms of shifted columns without the shift", LONG_COLUMNS, "for (size_t i = 0; has_replacements_ && i < SMX_PANEL; i++) {", "for (size_t i = SMX_PANEL; i < SMX_PANEL; i++) {", AXIS, "*LogSoftmax*"),
     Mutation("maxima of columns without their sign", LONG_COLUMNS, "std::max(*directed_max, scale().direction * x)", "std::max(*directed_max, x)", AXIS, "*Scale*"),

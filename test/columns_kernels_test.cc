@@ -101,8 +101,8 @@ class Pipeline {
       float* at = panel + b * SMX_BLOCK * SMX_PANEL;
       float dropped[SMX_PANEL];
       As<smx_f32_raddstoreextexp_columns_ukernel_fn>("f32_raddstoreextexp_columns")(
-          BlockLength(n, b), at, SMX_PANEL, stores ? at : dropped, stores ? SMX_PANEL : 0, &max[b][c], &sums,
-          nullptr, 0, &kExp);
+          BlockLength(n, b), at, SMX_PANEL, stores ? at : dropped, stores ? SMX_PANEL : 0, &max[b][c],
+          SMX_LANES, &sums, nullptr, 0, &kExp);
     }
     std::copy_n(sums.reference, SMX_PANEL, reference);
     smx_f32_column_totals totals;
@@ -432,13 +432,25 @@ class ColumnsInPlace : public MicrokernelTest {
     smx_f32_column_sums sums = {};
     const float max[SMX_PANEL] = {};
     float dropped[SMX_PANEL];
-    kernel().As<smx_f32_raddstoreextexp_columns_ukernel_fn>()(n, x, stride, dropped, 0, max, &sums, nullptr,
-                                                              0, &kExp);
+    kernel().As<smx_f32_raddstoreextexp_columns_ukernel_fn>()(n, x, stride, dropped, 0, max, SMX_LANES, &sums,
+                                                              nullptr, 0, &kExp);
     return sums;
   }
 };
 
-class SumsInPlace : public ColumnsInPlace {};
+class SumsInPlace : public ColumnsInPlace {
+ protected:
+  // Of the kernel that is tested, or of the scalar one.
+  static smx_f32_column_sums SumOfLanes(const Microkernel& kernel, size_t n, const float* x, size_t lanes) {
+    const smx_fp_environment environment;
+    smx_f32_column_sums sums = {};
+    const float max[SMX_PANEL] = {};
+    float dropped[SMX_PANEL];
+    kernel.As<smx_f32_raddstoreextexp_columns_ukernel_fn>()(n, x, SMX_PANEL, dropped, 0, max, lanes, &sums,
+                                                            nullptr, 0, &kExp);
+    return sums;
+  }
+};
 INSTANTIATE_TEST_SUITE_P(List, SumsInPlace,
                          testing::ValuesIn(MicrokernelsOf({"f32_raddstoreextexp_columns"})), TestName);
 class MaximaInPlace : public ColumnsInPlace {};
@@ -469,6 +481,23 @@ TEST_P(SumsInPlace, AreThoseOfAPanelAndOfColumnsOnly) {
       EXPECT_TRUE(SameBits(sums.lo[l], expected.lo[l], SMX_PANEL));
     }
   });
+}
+
+TEST_P(SumsInPlace, OfFewerLanesHaveTheBitsOfTheScalarKernel) {
+  const Microkernel scalar = ScalarMicrokernel("f32_raddstoreextexp_columns");
+  for (size_t lanes : {1, 2, 4, 8}) {
+    for (size_t n = 1; n <= 5 * lanes; n++) {
+      SCOPED_TRACE(testing::Message() << n << " vectors, " << lanes << " lanes");
+      const std::vector<float> x = NormalRow(n * SMX_PANEL, 4.0f, n);
+      const smx_f32_column_sums expected = SumOfLanes(scalar, n, x.data(), lanes),
+                                sums = SumOfLanes(kernel(), n, x.data(), lanes);
+      ASSERT_EQ(sums.lanes, std::min(n, lanes));
+      for (size_t l = 0; l < sums.lanes; l++) {
+        EXPECT_TRUE(SameBits(sums.hi[l], expected.hi[l], SMX_PANEL));
+        EXPECT_TRUE(SameBits(sums.lo[l], expected.lo[l], SMX_PANEL));
+      }
+    }
+  }
 }
 
 TEST_P(MaximaInPlace, AreThoseOfColumnsOnly) {

@@ -271,6 +271,30 @@ TEST_P(SoftmaxAxis, LongGroupsOfColumnsHaveTheBitsOfRows) {
   }
 }
 
+// Few of them, of which a vector holds several steps.
+TEST_P(SoftmaxAxis, LongFewColumnsHaveTheBitsOfRows) {
+  for (const Shape& shape : {Shape{1, 2049, 8}, Shape{2, 3000, 4}, Shape{1, 2055, 2}, Shape{1, 5001, 8},
+                             Shape{1, SMX_TILE + 7, 2}}) {
+    if (RunsSparseTests() && shape.axis > 2100) continue;
+    for (RowsFunction function : {RowsFunction::kSoftmax, RowsFunction::kLogSoftmax}) {
+      AxisRun run = Default();
+      run.function = function;
+      for (const char* family : {"normal_4", "jumps", "million"}) {
+        const Rows columns = Draw(shape, family), expected = Expected(run, columns);
+        Check(run, shape, columns, expected);
+        AxisRun in_place = run;
+        in_place.in_place = run.types.input == run.types.output;
+        Check(in_place, shape, columns, expected);
+        AxisRun streamed = run;
+        streamed.streamed_bytes = 1;
+        streamed.edge = GuardedEdge::kBeginning;
+        streamed.offset = 15;  // the output's is 16
+        Check(streamed, shape, columns, expected);
+      }
+    }
+  }
+}
+
 // Columns of every kind beside each other.
 TEST_P(SoftmaxAxis, HostileColumnsHaveTheBitsOfRows) {
   const std::vector<RowFamily> families = AllRows();
@@ -551,7 +575,11 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   EXPECT_EQ(algorithm({1, 65, 27}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 4096, 16}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 4097, 16}), "columns-by-blocks");
-  EXPECT_EQ(algorithm({1, 17000, 2}), "columns-as-rows");
+  EXPECT_EQ(algorithm({1, 17000, 2}), "columns-as-rows") << "on two threads";
+  EXPECT_EQ(algorithm({2, 17000, 2}), "columns-by-blocks");
+  EXPECT_STREQ(plan.reason, "steps of few columns fill vectors");
+  EXPECT_EQ(algorithm({2, 17000, 3}), "columns-as-rows");
+  EXPECT_EQ(algorithm({2, 2047, 8}), "columns-as-rows");
   EXPECT_EQ(algorithm({1, 100000, 2}), "columns-as-rows") << "tile by tile";
   EXPECT_EQ(algorithm({100, 10, 1}), "rows-as-lanes");
   EXPECT_EQ(algorithm({2, 64, 16}), "columns-as-lanes");
@@ -567,7 +595,7 @@ TEST_F(SoftmaxAxisSetup, LargeOutputsStream) {
   ASSERT_EQ(smx_set_thresholds(&thresholds), smx_status_success);
   ASSERT_EQ(smx_delete_operator(op_), smx_status_success);
   ASSERT_EQ(smx_create_softmax_axis(smx_datatype_f32, smx_datatype_f32, 0, &op_), smx_status_success);
-  std::vector<float> x(10000), y(x.size());
+  std::vector<float> x(20000), y(x.size());
   const auto streams = [&](Shape shape, size_t outer, size_t axis, float* output) {
     EXPECT_EQ(SetUpTensor(shape, outer, axis, outer, axis, x.data(), output), smx_status_success);
     smx_plan plan;
@@ -583,6 +611,9 @@ TEST_F(SoftmaxAxisSetup, LargeOutputsStream) {
   EXPECT_FALSE(streams({60, 10, 8}, 160, 16, y.data())) << "columns do not fill vectors";
   EXPECT_TRUE(streams({2, 80, 32}, 2560, 32, y.data()));
   EXPECT_FALSE(streams({2, 80, 38}, 3840, 48, y.data())) << "columns are transposed";
+  float* const aligned = y.data() + smx_elements_to_boundary(y.data(), sizeof(float), SMX_PANEL);
+  EXPECT_TRUE(streams({2, 2048, 4}, 8192, 4, aligned));
+  EXPECT_FALSE(streams({2, 2048, 4}, 8192, 4, aligned + 1)) << "vectors are not aligned";
 }
 
 }  // namespace

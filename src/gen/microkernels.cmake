@@ -84,6 +84,7 @@ set(SMXPACK_AVX512F_VARIANTS
     src/gen/avx512f/f32-log-softmax-transposed-variants.cc
     src/gen/avx512f/f32-softmax-columns-variants.cc
     src/gen/avx512f/f32-pack-columns-variants.cc
+    src/gen/avx512f/f32-raddstoreextexp-columns-variants.cc
     src/gen/avx512f/f32-vmulextc-columns-variants.cc
     src/gen/avx512f/f32-vsubextc-columns-variants.cc
     src/gen/avx512f/f32-vscaleextexp-columns-variants.cc
@@ -181,6 +182,7 @@ set(SMXPACK_AVX2_VARIANTS
     src/gen/avx2/f32-log-softmax-transposed-variants.cc
     src/gen/avx2/f32-softmax-columns-variants.cc
     src/gen/avx2/f32-pack-columns-variants.cc
+    src/gen/avx2/f32-raddstoreextexp-columns-variants.cc
     src/gen/avx2/f32-vmulextc-columns-variants.cc
     src/gen/avx2/f32-vsubextc-columns-variants.cc
     src/gen/avx2/f32-vscaleextexp-columns-variants.cc
@@ -278,6 +280,7 @@ set(SMXPACK_NEON_VARIANTS
     src/gen/neon/f32-log-softmax-transposed-variants.cc
     src/gen/neon/f32-softmax-columns-variants.cc
     src/gen/neon/f32-pack-columns-variants.cc
+    src/gen/neon/f32-raddstoreextexp-columns-variants.cc
     src/gen/neon/f32-vmulextc-columns-variants.cc
     src/gen/neon/f32-vsubextc-columns-variants.cc
     src/gen/neon/f32-vscaleextexp-columns-variants.cc
@@ -375,6 +378,7 @@ set(SMXPACK_SCALAR_VARIANTS
     src/gen/scalar/f32-log-softmax-transposed-variants.cc
     src/gen/scalar/f32-softmax-columns-variants.cc
     src/gen/scalar/f32-pack-columns-variants.cc
+    src/gen/scalar/f32-raddstoreextexp-columns-variants.cc
     src/gen/scalar/f32-vmulextc-columns-variants.cc
     src/gen/scalar/f32-vsubextc-columns-variants.cc
     src/gen/scalar/f32-vscaleextexp-columns-variants.cc

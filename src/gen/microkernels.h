@@ -96,62 +96,63 @@ struct smx_f32_column_logarithms;
   ROW(avx512f, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__avx512f_u64, 64, 1)                         \
   ROW(avx512f, f32_vaddslope, smx_f32_vaddslope_ukernel__avx512f_u64, 64, 1)                             \
   ROW(avx512f, f32_vsoftcap, smx_f32_vsoftcap_ukernel__avx512f_u64, 64, 1)
-#define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                               \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                         \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                       \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                    \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                  \
-  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                  \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                     \
-  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                   \
-  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
-  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)             \
-  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                   \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                   \
-  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                 \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)               \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)             \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)          \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)        \
-  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)        \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                             \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                             \
-  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                           \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                          \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                          \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                        \
-  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                        \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u16, 16, 1)         \
-  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64, 64, 1)         \
-  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                  \
-  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u32, 32, 1) \
-  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64, 64, 1) \
-  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u256_acc4, 256, 4)        \
-  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u128_acc4, 128, 4)        \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u128, 128, 1)                   \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u32, 32, 1)                     \
-  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                     \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u64, 64, 1)             \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u32, 32, 1)             \
-  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)             \
-  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u128, 128, 1)           \
-  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)             \
-  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u16, 16, 1)             \
-  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u128, 128, 1)   \
-  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u32, 32, 1)     \
-  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u16, 16, 1)     \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                     \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                     \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                \
-  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                              \
-  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                             \
-  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                             \
-  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u16, 16, 1)                             \
+#define SMX_FOREACH_AVX512F_VARIANT(ROW)                                                                 \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64, 64, 1)                           \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128, 128, 1)                         \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u64_acc2, 64, 2)                      \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc2, 128, 2)                    \
+  ROW(avx512f, f32_raddextexp, smx_f32_raddextexp_ukernel__avx512f_u128_acc4, 128, 4)                    \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)                       \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u32, 32, 1)                       \
+  ROW(avx512f, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx512f_u128, 128, 1)                     \
+  ROW(avx512f, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)               \
+  ROW(avx512f, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx512f_u16, 16, 1)               \
+  ROW(avx512f, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                       \
+  ROW(avx512f, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx512f_u16, 16, 1)                       \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u16, 16, 1)                     \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u64, 64, 1)                     \
+  ROW(avx512f, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx512f_u128, 128, 1)                   \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64, 64, 1)                 \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128, 128, 1)               \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u64_acc2, 64, 2)            \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc2, 128, 2)          \
+  ROW(avx512f, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx512f_u128_acc4, 128, 4)          \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u32, 32, 1)                               \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u64, 64, 1)                               \
+  ROW(avx512f, f32_vmulextc, smx_f32_vmulextc_ukernel__avx512f_u128, 128, 1)                             \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc4, 64, 4)                            \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc8, 64, 8)                            \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u128_acc8, 128, 8)                          \
+  ROW(avx512f, f32_softmax, smx_f32_softmax_ukernel__avx512f_u64_acc16, 64, 16)                          \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u16, 16, 1)           \
+  ROW(avx512f, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx512f_u64, 64, 1)           \
+  ROW(avx512f, f32_log_softmax, smx_f32_log_softmax_ukernel__avx512f_u64_acc4, 64, 4)                    \
+  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u32, 32, 1)   \
+  ROW(avx512f, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx512f_u64, 64, 1)   \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u256_acc4, 256, 4)          \
+  ROW(avx512f, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx512f_u128_acc4, 128, 4)          \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u128, 128, 1)                     \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u32, 32, 1)                       \
+  ROW(avx512f, f32_pack_columns, smx_f32_pack_columns_ukernel__avx512f_u16, 16, 1)                       \
+  ROW(avx512f, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx512f_u16, 16, 1) \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u64, 64, 1)               \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u32, 32, 1)               \
+  ROW(avx512f, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx512f_u16, 16, 1)               \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u128, 128, 1)             \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u32, 32, 1)               \
+  ROW(avx512f, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx512f_u16, 16, 1)               \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u128, 128, 1)     \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u32, 32, 1)       \
+  ROW(avx512f, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx512f_u16, 16, 1)       \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32, 32, 1)                                       \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u32_acc4, 32, 4)                                  \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64, 64, 1)                                       \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc2, 64, 2)                                  \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u64_acc4, 64, 4)                                  \
+  ROW(avx512f, f32_rmax, smx_f32_rmax_ukernel__avx512f_u128_acc4, 128, 4)                                \
+  ROW(avx512f, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                               \
+  ROW(avx512f, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx512f_u16, 16, 1)                               \
+  ROW(avx512f, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx512f_u16, 16, 1)                               \
   ROW(avx512f, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx512f_u16, 16, 1)
 #define SMX_FOREACH_AVX512F_BASELINE(ROW)                                                                 \
   ROW(avx512f, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx512f_u32, 32, 1)                  \
@@ -216,7 +217,7 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                  \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u16, 16, 1)   \
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)            \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u128, 128, 1)                     \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                       \
   ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u16, 16, 1)                       \
   ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u32, 32, 1) \
   ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)             \
@@ -250,62 +251,63 @@ struct smx_f32_column_logarithms;
   ROW(avx2, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__avx2_u64, 64, 1)                         \
   ROW(avx2, f32_vaddslope, smx_f32_vaddslope_ukernel__avx2_u64, 64, 1)                             \
   ROW(avx2, f32_vsoftcap, smx_f32_vsoftcap_ukernel__avx2_u64, 64, 1)
-#define SMX_FOREACH_AVX2_VARIANT(ROW)                                                            \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                         \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                       \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                    \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                  \
-  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                  \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                     \
-  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                   \
-  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
-  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)             \
-  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
-  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u16, 16, 1)                     \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                   \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                   \
-  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                 \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)               \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)             \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)          \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)        \
-  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)        \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                             \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                             \
-  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                           \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                          \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                          \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                        \
-  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                        \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u32, 32, 1)         \
-  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64, 64, 1)         \
-  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                  \
-  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u32, 32, 1) \
-  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64, 64, 1) \
-  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u256_acc4, 256, 4)        \
-  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)        \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                     \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                     \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                     \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)             \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)             \
-  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)             \
-  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u64, 64, 1)             \
-  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u128, 128, 1)           \
-  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u16, 16, 1)             \
-  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u64, 64, 1)     \
-  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u128, 128, 1)   \
-  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u32, 32, 1)     \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                     \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                     \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                \
-  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                              \
-  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                             \
-  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                             \
-  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u16, 16, 1)                             \
+#define SMX_FOREACH_AVX2_VARIANT(ROW)                                                              \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64, 64, 1)                           \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128, 128, 1)                         \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u64_acc2, 64, 2)                      \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc2, 128, 2)                    \
+  ROW(avx2, f32_raddextexp, smx_f32_raddextexp_ukernel__avx2_u128_acc4, 128, 4)                    \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)                       \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u64, 64, 1)                       \
+  ROW(avx2, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__avx2_u128, 128, 1)                     \
+  ROW(avx2, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)               \
+  ROW(avx2, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__avx2_u16, 16, 1)               \
+  ROW(avx2, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__avx2_u16, 16, 1)                       \
+  ROW(avx2, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__avx2_u16, 16, 1)                       \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u16, 16, 1)                     \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u64, 64, 1)                     \
+  ROW(avx2, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__avx2_u128, 128, 1)                   \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u32, 32, 1)                 \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128, 128, 1)               \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u64_acc2, 64, 2)            \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc2, 128, 2)          \
+  ROW(avx2, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__avx2_u128_acc4, 128, 4)          \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u16, 16, 1)                               \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u32, 32, 1)                               \
+  ROW(avx2, f32_vmulextc, smx_f32_vmulextc_ukernel__avx2_u128, 128, 1)                             \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc4, 64, 4)                            \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc8, 64, 8)                            \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u128_acc8, 128, 8)                          \
+  ROW(avx2, f32_softmax, smx_f32_softmax_ukernel__avx2_u64_acc16, 64, 16)                          \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u32, 32, 1)           \
+  ROW(avx2, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__avx2_u64, 64, 1)           \
+  ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc4, 64, 4)                    \
+  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u32, 32, 1)   \
+  ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64, 64, 1)   \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u256_acc4, 256, 4)          \
+  ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)          \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u128, 128, 1)                     \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                       \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                       \
+  ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u16, 16, 1) \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)               \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)               \
+  ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)               \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u64, 64, 1)               \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u128, 128, 1)             \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u16, 16, 1)               \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u64, 64, 1)       \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u128, 128, 1)     \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u32, 32, 1)       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                  \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                       \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc2, 64, 2)                                  \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64_acc4, 64, 4)                                  \
+  ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u128_acc4, 128, 4)                                \
+  ROW(avx2, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__avx2_u64, 64, 1)                               \
+  ROW(avx2, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__avx2_u64, 64, 1)                               \
+  ROW(avx2, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__avx2_u16, 16, 1)                               \
   ROW(avx2, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__avx2_u16, 16, 1)
 #define SMX_FOREACH_AVX2_BASELINE(ROW)                                                              \
   ROW(avx2, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__avx2_u32, 32, 1)                  \
@@ -405,62 +407,63 @@ struct smx_f32_column_logarithms;
   ROW(neon, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__neon_u64, 64, 1)                         \
   ROW(neon, f32_vaddslope, smx_f32_vaddslope_ukernel__neon_u64, 64, 1)                             \
   ROW(neon, f32_vsoftcap, smx_f32_vsoftcap_ukernel__neon_u64, 64, 1)
-#define SMX_FOREACH_NEON_VARIANT(ROW)                                                            \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                         \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                       \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                    \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                  \
-  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                  \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                     \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                     \
-  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                   \
-  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)             \
-  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)             \
-  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u16, 16, 1)                     \
-  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u16, 16, 1)                     \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                   \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                   \
-  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                 \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)               \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)             \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)          \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2)        \
-  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4)        \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                             \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                             \
-  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                           \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                          \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc8, 128, 8)                        \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                        \
-  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                        \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u32, 32, 1)         \
-  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64, 64, 1)         \
-  ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                \
-  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u32, 32, 1) \
-  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64, 64, 1) \
-  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u128_acc4, 128, 4)        \
-  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u64_acc4, 64, 4)          \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u128, 128, 1)                   \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u32, 32, 1)                     \
-  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                     \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u128, 128, 1)           \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u32, 32, 1)             \
-  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)             \
-  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u128, 128, 1)           \
-  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)             \
-  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u16, 16, 1)             \
-  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u128, 128, 1)   \
-  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u32, 32, 1)     \
-  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u16, 16, 1)     \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                     \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                \
-  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                              \
-  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u16, 16, 1)                             \
-  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u16, 16, 1)                             \
-  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u16, 16, 1)                             \
+#define SMX_FOREACH_NEON_VARIANT(ROW)                                                              \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64, 64, 1)                           \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128, 128, 1)                         \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u64_acc2, 64, 2)                      \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc2, 128, 2)                    \
+  ROW(neon, f32_raddextexp, smx_f32_raddextexp_ukernel__neon_u128_acc4, 128, 4)                    \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u32, 32, 1)                       \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u64, 64, 1)                       \
+  ROW(neon, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__neon_u128, 128, 1)                     \
+  ROW(neon, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)               \
+  ROW(neon, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__neon_u16, 16, 1)               \
+  ROW(neon, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__neon_u16, 16, 1)                       \
+  ROW(neon, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__neon_u16, 16, 1)                       \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u32, 32, 1)                     \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u64, 64, 1)                     \
+  ROW(neon, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__neon_u128, 128, 1)                   \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64, 64, 1)                 \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128, 128, 1)               \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u64_acc2, 64, 2)            \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc2, 128, 2)          \
+  ROW(neon, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__neon_u128_acc4, 128, 4)          \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u32, 32, 1)                               \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u64, 64, 1)                               \
+  ROW(neon, f32_vmulextc, smx_f32_vmulextc_ukernel__neon_u128, 128, 1)                             \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc8, 64, 8)                            \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u128_acc8, 128, 8)                          \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u32_acc16, 32, 16)                          \
+  ROW(neon, f32_softmax, smx_f32_softmax_ukernel__neon_u64_acc16, 64, 16)                          \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u32, 32, 1)           \
+  ROW(neon, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__neon_u64, 64, 1)           \
+  ROW(neon, f32_log_softmax, smx_f32_log_softmax_ukernel__neon_u64_acc16, 64, 16)                  \
+  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u32, 32, 1)   \
+  ROW(neon, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__neon_u64, 64, 1)   \
+  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u128_acc4, 128, 4)          \
+  ROW(neon, f32_softmax_columns, smx_f32_softmax_columns_ukernel__neon_u64_acc4, 64, 4)            \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u128, 128, 1)                     \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u32, 32, 1)                       \
+  ROW(neon, f32_pack_columns, smx_f32_pack_columns_ukernel__neon_u16, 16, 1)                       \
+  ROW(neon, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__neon_u16, 16, 1) \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u128, 128, 1)             \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u32, 32, 1)               \
+  ROW(neon, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__neon_u16, 16, 1)               \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u128, 128, 1)             \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u32, 32, 1)               \
+  ROW(neon, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__neon_u16, 16, 1)               \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u128, 128, 1)     \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u32, 32, 1)       \
+  ROW(neon, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__neon_u16, 16, 1)       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc2, 32, 2)                                  \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u32_acc4, 32, 4)                                  \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64, 64, 1)                                       \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc2, 64, 2)                                  \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u64_acc4, 64, 4)                                  \
+  ROW(neon, f32_rmax, smx_f32_rmax_ukernel__neon_u128_acc4, 128, 4)                                \
+  ROW(neon, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__neon_u16, 16, 1)                               \
+  ROW(neon, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__neon_u16, 16, 1)                               \
+  ROW(neon, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__neon_u16, 16, 1)                               \
   ROW(neon, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__neon_u16, 16, 1)
 #define SMX_FOREACH_NEON_BASELINE(ROW)                                                              \
   ROW(neon, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__neon_u32, 32, 1)                  \
@@ -558,62 +561,63 @@ struct smx_f32_column_logarithms;
   ROW(scalar, qu8_f32_vselect, smx_qu8_f32_vselect_ukernel__scalar_u64, 64, 1)                         \
   ROW(scalar, f32_vaddslope, smx_f32_vaddslope_ukernel__scalar_u64, 64, 1)                             \
   ROW(scalar, f32_vsoftcap, smx_f32_vsoftcap_ukernel__scalar_u64, 64, 1)
-#define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                              \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                         \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                         \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                    \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                  \
-  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                  \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                     \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
-  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                   \
-  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)             \
-  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)             \
-  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
-  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                     \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                   \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                   \
-  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                 \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)               \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)             \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)          \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2)        \
-  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4)        \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                             \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                             \
-  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                           \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                          \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc8, 128, 8)                        \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                        \
-  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                        \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u32, 32, 1)         \
-  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64, 64, 1)         \
-  ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                \
-  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u32, 32, 1) \
-  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64, 64, 1) \
-  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u256_acc4, 256, 4)        \
-  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u128_acc4, 128, 4)        \
-  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u64, 64, 1)                     \
-  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u128, 128, 1)                   \
-  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u32, 32, 1)                     \
-  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u64, 64, 1)             \
-  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u128, 128, 1)           \
-  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u32, 32, 1)             \
-  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u64, 64, 1)             \
-  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u128, 128, 1)           \
-  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)             \
-  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u64, 64, 1)     \
-  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u128, 128, 1)   \
-  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u32, 32, 1)     \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                     \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                     \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                \
-  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                              \
-  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                             \
-  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                             \
-  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                             \
+#define SMX_FOREACH_SCALAR_VARIANT(ROW)                                                                \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u32, 32, 1)                           \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64, 64, 1)                           \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u64_acc2, 64, 2)                      \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc2, 128, 2)                    \
+  ROW(scalar, f32_raddextexp, smx_f32_raddextexp_ukernel__scalar_u128_acc4, 128, 4)                    \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u32, 32, 1)                       \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)                       \
+  ROW(scalar, f32_vscaleextexp, smx_f32_vscaleextexp_ukernel__scalar_u128, 128, 1)                     \
+  ROW(scalar, qu8_f32_vscaleextexp, smx_qu8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)               \
+  ROW(scalar, qs8_f32_vscaleextexp, smx_qs8_f32_vscaleextexp_ukernel__scalar_u64, 64, 1)               \
+  ROW(scalar, qu8_vscaleextexp, smx_qu8_vscaleextexp_ukernel__scalar_u64, 64, 1)                       \
+  ROW(scalar, qs8_vscaleextexp, smx_qs8_vscaleextexp_ukernel__scalar_u64, 64, 1)                       \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u32, 32, 1)                     \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u64, 64, 1)                     \
+  ROW(scalar, f32_vstreamextexp, smx_f32_vstreamextexp_ukernel__scalar_u128, 128, 1)                   \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64, 64, 1)                 \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128, 128, 1)               \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u64_acc2, 64, 2)            \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc2, 128, 2)          \
+  ROW(scalar, f32_raddstoreextexp, smx_f32_raddstoreextexp_ukernel__scalar_u128_acc4, 128, 4)          \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u32, 32, 1)                               \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u64, 64, 1)                               \
+  ROW(scalar, f32_vmulextc, smx_f32_vmulextc_ukernel__scalar_u128, 128, 1)                             \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc8, 64, 8)                            \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u128_acc8, 128, 8)                          \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u32_acc16, 32, 16)                          \
+  ROW(scalar, f32_softmax, smx_f32_softmax_ukernel__scalar_u64_acc16, 64, 16)                          \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u32, 32, 1)           \
+  ROW(scalar, f32_softmax_transposed, smx_f32_softmax_transposed_ukernel__scalar_u64, 64, 1)           \
+  ROW(scalar, f32_log_softmax, smx_f32_log_softmax_ukernel__scalar_u64_acc16, 64, 16)                  \
+  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u32, 32, 1)   \
+  ROW(scalar, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__scalar_u64, 64, 1)   \
+  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u256_acc4, 256, 4)          \
+  ROW(scalar, f32_softmax_columns, smx_f32_softmax_columns_ukernel__scalar_u128_acc4, 128, 4)          \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u64, 64, 1)                       \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u128, 128, 1)                     \
+  ROW(scalar, f32_pack_columns, smx_f32_pack_columns_ukernel__scalar_u32, 32, 1)                       \
+  ROW(scalar, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__scalar_u16, 16, 1) \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u64, 64, 1)               \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u128, 128, 1)             \
+  ROW(scalar, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__scalar_u32, 32, 1)               \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u64, 64, 1)               \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u128, 128, 1)             \
+  ROW(scalar, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__scalar_u32, 32, 1)               \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u64, 64, 1)       \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u128, 128, 1)     \
+  ROW(scalar, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__scalar_u32, 32, 1)       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32, 32, 1)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u32_acc4, 32, 4)                                  \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64, 64, 1)                                       \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc2, 64, 2)                                  \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u64_acc4, 64, 4)                                  \
+  ROW(scalar, f32_rmax, smx_f32_rmax_ukernel__scalar_u128_acc4, 128, 4)                                \
+  ROW(scalar, qu8_f32_vcvt, smx_qu8_f32_vcvt_ukernel__scalar_u64, 64, 1)                               \
+  ROW(scalar, qs8_f32_vcvt, smx_qs8_f32_vcvt_ukernel__scalar_u64, 64, 1)                               \
+  ROW(scalar, f32_qu8_vcvt, smx_f32_qu8_vcvt_ukernel__scalar_u64, 64, 1)                               \
   ROW(scalar, f32_qs8_vcvt, smx_f32_qs8_vcvt_ukernel__scalar_u64, 64, 1)
 #define SMX_FOREACH_SCALAR_BASELINE(ROW)                                                                \
   ROW(scalar, f32_raddexpminusmax, smx_f32_raddexpminusmax_ukernel__scalar_u32, 32, 1)                  \
@@ -832,7 +836,7 @@ typedef void smx_f32_pack_columns_ukernel_fn(const float* x, size_t x_stride, fl
                                              size_t group_stride, size_t n, size_t columns);
 typedef void smx_f32_rmax_columns_ukernel_fn(size_t n, const float* x, size_t x_stride, float* max);
 typedef void smx_f32_raddstoreextexp_columns_ukernel_fn(size_t n, const float* x, size_t x_stride, float* y,
-                                                        size_t y_stride, const float* max,
+                                                        size_t y_stride, const float* max, size_t lanes,
                                                         struct smx_f32_column_sums* sums, const char* next,
                                                         size_t next_stride,
                                                         const struct smx_f32_exponential* exponential);

@@ -33,7 +33,7 @@ SHORT_ROWS = [(16, 1), (32, 1), (64, 1)]
 ROWS = [(64, 4), (64, 8), (128, 8), (32, 16), (64, 16)]
 LOG_ROWS = [(64, 4), (64, 16)]
 SHORT_COLUMNS = [(256, 4), (128, 4), (64, 4)]
-COLUMN_SUMS = [(32, 1)]
+COLUMN_SUMS = [(32, 1), (16, 1)]
 COLUMN_MAPS = [(64, 1), (128, 1), (32, 1), (16, 1)]
 REDUCTIONS = [(32, 1), (32, 2), (32, 4), (64, 1), (64, 2), (64, 4), (128, 4)]
 
@@ -108,7 +108,7 @@ KERNELS = [
     Kernel("pack-columns", "const float* x, size_t x_stride, float* panel, " + PLACES, COLUMN_MAPS),
     Kernel("rmax-columns", "size_t n, const float* x, size_t x_stride, float* max", [(16, 1)]),
     Kernel("raddstoreextexp-columns",
-           "size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, const float* max, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
+           "size_t n, const float* x, size_t x_stride, float* y, size_t y_stride, const float* max, size_t lanes, struct smx_f32_column_sums* sums, const char* next, size_t next_stride, "
            + EXPONENTIAL, COLUMN_SUMS),
     Kernel("raddlanes-columns", "const struct smx_f32_column_sums* sums, struct smx_f32_column_totals* total, " + EXPONENTIAL, [(16, 1)]),
     Kernel("vmulextc-columns", "const float* panel, float* y, size_t y_stride, " + PLACES + ", const float* hi, const float* lo, bool streams",

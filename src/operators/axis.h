@@ -104,6 +104,9 @@ void smx_store_columns(const smx_axis* op, const smx_strip* strip, size_t step, 
 // Computes columns of any length by way of a panel, which holds them whole or, block by block, twice.
 void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel);
 
+// Computes a slice's columns, a divisor of SMX_PANEL of them and without gaps, of floats under a scale that kernels take as it is.
+void smx_run_folded_columns(const smx_axis* op, const smx_strip* strip, float* panel);
+
 // Computes columns of at most kShortAxis steps, under a scale that kernels take as it is.
 void smx_run_short_columns(const smx_axis* op, const smx_strip* strip, float* panel);
 

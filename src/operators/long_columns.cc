@@ -6,16 +6,12 @@
 #include <algorithm>
 
 #include "src/operators/axis.h"
-#include "src/operators/row_sum.h"
+#include "src/operators/column_sums.h"
 
 namespace {
 
 // Floats from step to step of which a page holds some.
 constexpr size_t kNearSteps = 256;
-
-void References(const float* max, const smx_f32_exponential& exponential, float* references) {
-  for (size_t c = 0; c < SMX_PANEL; c++) references[c] = smx_float_exponent_of(max[c], &exponential);
-}
 
 // Elements as kernels take them, in a panel or where they are.
 struct Elements {
@@ -149,7 +145,7 @@ class Strip {
     }
   }
 
-  void Stage(const Replacement& replacement, size_t n, float* column) const {
+  [[gnu::cold]] void Stage(const Replacement& replacement, size_t n, float* column) const {
     const smx_staging staging = smx_staging_of(&scale(), replacement.is_shifted, replacement.shift);
     for (size_t j = 0; j < n; j++) {
       float& x = column[j * SMX_PANEL];
@@ -173,8 +169,8 @@ class Strip {
     for (size_t g = 0; g < groups_; g++) {
       const size_t c = g * SMX_PANEL;
       smx_f32_column_sums sums;
-      Begin(&sums);
-      References(largest + c, exponential(), sums.reference);
+      smx_begin_column_sums(&sums);
+      smx_column_references(largest + c, &exponential(), sums.reference);
       for (size_t b = 0; b < blocks(); b++) AddBlock(b, g, max[b] + c, &sums);
       smx_f32_column_totals totals;
       kernels().f32_raddlanes_columns(&sums, &totals, is_log() ? &exponential() : nullptr);
@@ -247,44 +243,17 @@ class Strip {
   void AddTile(size_t tile, smx_partial_sum* rows) const {
     smx_f32_column_sums sums[kColumnsInBlocks / SMX_PANEL];
     float max[kColumnsInBlocks];
-    for (size_t g = 0; g < groups_; g++) Begin(&sums[g]);
+    for (size_t g = 0; g < groups_; g++) smx_begin_column_sums(&sums[g]);
     for (size_t b = tile; b < std::min(blocks(), tile + SMX_TILE / SMX_BLOCK); b++) {
       Load(b, max);
       for (size_t g = 0; g < groups_; g++) {
-        Raise(max + g * SMX_PANEL, &sums[g]);
+        smx_raise_column_references(max + g * SMX_PANEL, &exponential(), &sums[g]);
         AddBlock(b, g, max + g * SMX_PANEL, &sums[g]);
       }
     }
     for (size_t g = 0; g < groups_; g++) {
-      smx_f32_column_totals totals;
-      kernels().f32_raddlanes_columns(&sums[g], &totals, nullptr);
-      for (size_t i = 0; i < SMX_PANEL; i++) {
-        const smx_f32_extended sum = {totals.hi[i], totals.lo[i], static_cast<int32_t>(sums[g].reference[i]),
-                                      sums[g].max[i]};
-        smx_partial_sum_add_tile(&rows[g * SMX_PANEL + i], &sum);
-      }
+      smx_add_column_tile(&kernels(), &sums[g], SMX_PANEL, rows + g * SMX_PANEL);
     }
-  }
-
-  static void Begin(smx_f32_column_sums* sums) {
-    sums->lanes = 0;
-    std::fill_n(sums->max, SMX_PANEL, -INFINITY);
-  }
-
-  // Makes the references hold a block with these maxima; the sums so far follow.
-  void Raise(const float* max, smx_f32_column_sums* sums) const {
-    float largest[SMX_PANEL], reference[SMX_PANEL];
-    for (size_t i = 0; i < SMX_PANEL; i++) largest[i] = std::max(sums->max[i], max[i]);
-    References(largest, exponential(), reference);
-    for (size_t i = 0; i < SMX_PANEL && sums->lanes > 0; i++) {
-      const int32_t down = std::max(static_cast<int32_t>(sums->reference[i] - reference[i]), -252);
-      const float half = smx_pow2(down / 2), rest = smx_pow2(down - down / 2);
-      for (size_t l = 0; down < 0 && l < sums->lanes; l++) {
-        sums->hi[l][i] = sums->hi[l][i] * half * rest;
-        sums->lo[l][i] = sums->lo[l][i] * half * rest;
-      }
-    }
-    std::copy_n(reference, SMX_PANEL, sums->reference);
   }
 
   // Terms are stored in place of elements where they become the results.
@@ -301,12 +270,12 @@ class Strip {
     float dropped[SMX_PANEL];
     kernels().f32_raddstoreextexp_columns(BlockLength(block), x, elements.stride,
                                           keeps_terms ? PanelOf(block) + group * group_stride_ : dropped,
-                                          keeps_terms ? SMX_PANEL : 0, max, sums, next, next_stride,
-                                          &exponential());
+                                          keeps_terms ? SMX_PANEL : 0, max, SMX_LANES, sums, next,
+                                          next_stride, &exponential());
   }
 
   // Of columns without a sum: how RunOutOfRange of src/operators/row.cc has one.
-  void Replace() {
+  [[gnu::cold]] void Replace() {
     for (size_t c = 0; c < columns_; c++) replacements_[c] = {false, 0.0f, false, 0.0f};
     float directed_max[kMostColumns];
     bool has_nan[kMostColumns];
@@ -382,6 +351,33 @@ class Strip {
 };
 
 }  // namespace
+
+void smx_raise_column_references(const float* max, const smx_f32_exponential* exponential,
+                                 smx_f32_column_sums* sums) {
+  float largest[SMX_PANEL], reference[SMX_PANEL];
+  for (size_t i = 0; i < SMX_PANEL; i++) largest[i] = std::max(sums->max[i], max[i]);
+  smx_column_references(largest, exponential, reference);
+  for (size_t i = 0; i < SMX_PANEL && sums->lanes > 0; i++) {
+    const int32_t down = std::max(static_cast<int32_t>(sums->reference[i] - reference[i]), -252);
+    const float half = smx_pow2(down / 2), rest = smx_pow2(down - down / 2);
+    for (size_t l = 0; down < 0 && l < sums->lanes; l++) {
+      sums->hi[l][i] = sums->hi[l][i] * half * rest;
+      sums->lo[l][i] = sums->lo[l][i] * half * rest;
+    }
+  }
+  std::copy_n(reference, SMX_PANEL, sums->reference);
+}
+
+void smx_add_column_tile(const smx_microkernels* kernels, const smx_f32_column_sums* sums, size_t columns,
+                         smx_partial_sum* rows) {
+  smx_f32_column_totals totals;
+  kernels->f32_raddlanes_columns(sums, &totals, nullptr);
+  for (size_t c = 0; c < columns; c++) {
+    const smx_f32_extended sum = {totals.hi[c], totals.lo[c], static_cast<int32_t>(sums->reference[c]),
+                                  sums->max[c]};
+    smx_partial_sum_add_tile(&rows[c], &sum);
+  }
+}
 
 void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel) {
   const bool passes_by_blocks = op->shape.axis > kMostStoredBlocks * SMX_BLOCK;

@@ -25,6 +25,9 @@ smx_axis_shape Merged(const smx_axis_shape& shape) {
   return {1, shape.axis, shape.outer * shape.inner, shape.input, shape.output};
 }
 
+// Steps of columns that vectors are filled with.
+constexpr size_t kShortestFolded = 2 * SMX_BLOCK;
+
 // Scattered columns that are brought side by side at a time: short ones whole.
 constexpr size_t kScatteredColumns = kStagedElements / kShortAxis;
 
@@ -38,6 +41,7 @@ struct Way {
 constexpr Way kShort = {"columns-as-lanes", "columns are no longer than one kernel takes",
                         smx_run_short_columns};
 constexpr Way kTransposed = {"columns-as-rows", "columns take less time as rows", smx_run_transposed_columns};
+constexpr Way kFolded = {"columns-by-blocks", "steps of few columns fill vectors", smx_run_folded_columns};
 constexpr Way kStored = {"columns-as-lanes", "columns are no longer than a panel holds",
                          smx_run_long_columns};
 constexpr Way kByBlocks = {"columns-by-blocks", "columns are longer than a panel holds",
@@ -67,9 +71,19 @@ bool AreTransposed(const smx_axis& op) {
   return LeavesLanesEmpty(shape.inner) && smx_transposed_columns(shape.axis, shape.inner) > 0;
 }
 
-const Way* WayOf(const smx_axis& op) {
+// Slices as long as these take less time so than transposed; of fewer than there are threads, columns are shared.
+bool AreFolded(const smx_axis& op, size_t threads) {
+  const smx_axis_shape& shape = op.shape;
+  const bool have_gaps = shape.input.axis > shape.inner || shape.output.axis > shape.inner;
+  return op.rows.types->is_f32() && !have_gaps && shape.inner > 1 && shape.inner < SMX_PANEL &&
+         SMX_PANEL % shape.inner == 0 && shape.axis >= kShortestFolded && shape.outer >= threads;
+}
+
+const Way* WayOf(const smx_axis& op, size_t threads) {
   const size_t steps = op.shape.axis;
-  if (steps <= kShortAxis && smx_scale_is_direct(&op.rows.scale)) return &kShort;
+  const bool is_direct = smx_scale_is_direct(&op.rows.scale);
+  if (steps <= kShortAxis && is_direct) return &kShort;
+  if (is_direct && AreFolded(op, threads)) return &kFolded;
   if (AreTransposed(op)) return &kTransposed;
   return steps <= kMostStoredBlocks * SMX_BLOCK ? &kStored : &kByBlocks;
 }
@@ -83,15 +97,17 @@ size_t MostColumns(const smx_axis& op, const Way* way, bool is_scattered) {
 }
 
 // Whether the output has left the caches before anyone can read it from them, and its whole vectors are aligned in every step.
-bool Streams(const smx_axis& op) {
+bool Streams(const smx_axis& op, const Way* way) {
   const smx_axis_shape& shape = op.shape;
   const size_t element_bytes = op.rows.types->input_bytes + op.rows.types->output_bytes;
   const bool is_large = shape.outer * shape.axis * shape.inner >=
                         smx_divide_round_up(op.rows.base.thresholds.streamed_bytes, element_bytes);
+  const bool is_folded = way == &kFolded;
+  const size_t to_boundary = smx_elements_to_boundary(op.rows.output, op.rows.types->output_bytes, SMX_PANEL);
   const bool is_aligned =
-      shape.output.axis % SMX_PANEL == 0 && (shape.outer == 1 || shape.output.outer % SMX_PANEL == 0);
-  return is_large && is_aligned && shape.inner >= SMX_PANEL && op.rows.input != op.rows.output &&
-         op.rows.types->output == smx_datatype_f32;
+      is_folded ? to_boundary == 0 : shape.output.axis % SMX_PANEL == 0 && shape.inner >= SMX_PANEL;
+  return is_large && is_aligned && (shape.outer == 1 || shape.output.outer % SMX_PANEL == 0) &&
+         way != &kTransposed && op.rows.input != op.rows.output && op.rows.types->output == smx_datatype_f32;
 }
 
 // As many columns as a panel holds, fewer where threads would go without: of whole slices, or of one.
@@ -102,6 +118,11 @@ void CutIntoRows(const smx_axis& op, size_t threads, Plan* plan) {
       std::min(held > 0 ? held : kTransposedTogether, smx_divide_round_up(op.shape.outer * inner, threads));
   plan->strip_columns = std::min(most, inner);
   plan->strip_slices = held > 0 ? most / plan->strip_columns : 1;
+}
+
+void CutIntoSlices(const smx_axis& op, size_t, Plan* plan) {
+  plan->strip_columns = op.shape.inner;
+  plan->strip_slices = 1;
 }
 
 // Groups of columns, fewer where threads would go without.
@@ -119,9 +140,12 @@ void CutIntoGroups(const smx_axis& op, size_t threads, Plan* plan) {
 Plan PlanStrips(const smx_axis& op, size_t threads) {
   const smx_axis_shape& shape = op.shape;
   Plan plan;
-  plan.way = WayOf(op);
-  plan.streams = plan.way != &kTransposed && Streams(op);
-  (plan.way == &kTransposed ? CutIntoRows : CutIntoGroups)(op, threads, &plan);
+  plan.way = WayOf(op, threads);
+  plan.streams = Streams(op, plan.way);
+  const auto cut = plan.way == &kFolded       ? CutIntoSlices
+                   : plan.way == &kTransposed ? CutIntoRows
+                                              : CutIntoGroups;
+  cut(op, threads, &plan);
   const size_t to_boundary = smx_elements_to_boundary(op.rows.output, op.rows.types->output_bytes, SMX_PANEL);
   plan.lead = plan.streams && to_boundary > 0 ? plan.strip_columns - to_boundary : 0;
   plan.strips_of_slice = smx_divide_round_up(plan.lead + shape.inner, plan.strip_columns);

@@ -96,53 +96,6 @@ extern "C" void smx_f32_vmulextc_columns_ukernel__avx2_u64(const float* panel, f
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    const __m256 hi0 = _mm256_loadu_ps(hi + c);
-    const __m256 lo0 = _mm256_loadu_ps(lo + c);
-
-    const __m256 hi1 = _mm256_loadu_ps(hi + c + 8);
-    const __m256 lo1 = _mm256_loadu_ps(lo + c + 8);
-
-    const __m256 hi2 = _mm256_loadu_ps(hi + c + 16);
-    const __m256 lo2 = _mm256_loadu_ps(lo + c + 16);
-
-    const __m256 hi3 = _mm256_loadu_ps(hi + c + 24);
-    const __m256 lo3 = _mm256_loadu_ps(lo + c + 24);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m256 x0 = _mm256_loadu_ps(at);
-
-      if (streams) {
-        _mm256_stream_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
-      } else {
-        _mm256_storeu_ps(row, _mm256_fmadd_ps(x0, hi0, _mm256_mul_ps(x0, lo0)));
-      }
-      const __m256 x1 = _mm256_loadu_ps(at + 8);
-
-      if (streams) {
-        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
-      } else {
-        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(x1, hi1, _mm256_mul_ps(x1, lo1)));
-      }
-      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
-
-      if (streams) {
-        _mm256_stream_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
-      } else {
-        _mm256_storeu_ps(row + 16, _mm256_fmadd_ps(x2, hi2, _mm256_mul_ps(x2, lo2)));
-      }
-      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
-
-      if (streams) {
-        _mm256_stream_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
-      } else {
-        _mm256_storeu_ps(row + 24, _mm256_fmadd_ps(x3, hi3, _mm256_mul_ps(x3, lo3)));
-      }
-      row += y_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     const __m256 hi0 = _mm256_loadu_ps(hi + c);
     const __m256 lo0 = _mm256_loadu_ps(lo + c);

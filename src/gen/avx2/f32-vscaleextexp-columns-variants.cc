@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
-
 [[gnu::always_inline]]
 // The terms of a vector of elements.
 static inline __m256
@@ -165,73 +164,6 @@ extern "C" void smx_f32_vscaleextexp_columns_ukernel__avx2_u64(
         _mm256_stream_ps(row + 56, _mm256_fmadd_ps(e7, hi7, _mm256_mul_ps(e7, lo7)));
       } else {
         _mm256_storeu_ps(row + 56, _mm256_fmadd_ps(e7, hi7, _mm256_mul_ps(e7, lo7)));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  for (; c + 32 <= columns; c += 32) {
-    const __m256 reference0 = _mm256_loadu_ps(reference + c);
-    const __m256 lower0 = _mm256_mul_ps(_mm256_add_ps(reference0, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm256_set1_ps(exponential->ln2));
-    const __m256 bias0 =
-        _mm256_fnmadd_ps(reference0, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m256 hi0 = _mm256_loadu_ps(hi + c);
-    const __m256 lo0 = _mm256_loadu_ps(lo + c);
-
-    const __m256 reference1 = _mm256_loadu_ps(reference + c + 8);
-    const __m256 lower1 = _mm256_mul_ps(_mm256_add_ps(reference1, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm256_set1_ps(exponential->ln2));
-    const __m256 bias1 =
-        _mm256_fnmadd_ps(reference1, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m256 hi1 = _mm256_loadu_ps(hi + c + 8);
-    const __m256 lo1 = _mm256_loadu_ps(lo + c + 8);
-
-    const __m256 reference2 = _mm256_loadu_ps(reference + c + 16);
-    const __m256 lower2 = _mm256_mul_ps(_mm256_add_ps(reference2, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm256_set1_ps(exponential->ln2));
-    const __m256 bias2 =
-        _mm256_fnmadd_ps(reference2, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m256 hi2 = _mm256_loadu_ps(hi + c + 16);
-    const __m256 lo2 = _mm256_loadu_ps(lo + c + 16);
-
-    const __m256 reference3 = _mm256_loadu_ps(reference + c + 24);
-    const __m256 lower3 = _mm256_mul_ps(_mm256_add_ps(reference3, _mm256_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm256_set1_ps(exponential->ln2));
-    const __m256 bias3 =
-        _mm256_fnmadd_ps(reference3, _mm256_set1_ps(8.0f), _mm256_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m256 hi3 = _mm256_loadu_ps(hi + c + 24);
-    const __m256 lo3 = _mm256_loadu_ps(lo + c + 24);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m256 e0 = terms_of(_mm256_loadu_ps(at), exponential, lower0, bias0);
-
-      if (streams) {
-        _mm256_stream_ps(row, _mm256_fmadd_ps(e0, hi0, _mm256_mul_ps(e0, lo0)));
-      } else {
-        _mm256_storeu_ps(row, _mm256_fmadd_ps(e0, hi0, _mm256_mul_ps(e0, lo0)));
-      }
-      const __m256 e1 = terms_of(_mm256_loadu_ps(at + 8), exponential, lower1, bias1);
-
-      if (streams) {
-        _mm256_stream_ps(row + 8, _mm256_fmadd_ps(e1, hi1, _mm256_mul_ps(e1, lo1)));
-      } else {
-        _mm256_storeu_ps(row + 8, _mm256_fmadd_ps(e1, hi1, _mm256_mul_ps(e1, lo1)));
-      }
-      const __m256 e2 = terms_of(_mm256_loadu_ps(at + group_stride), exponential, lower2, bias2);
-
-      if (streams) {
-        _mm256_stream_ps(row + 16, _mm256_fmadd_ps(e2, hi2, _mm256_mul_ps(e2, lo2)));
-      } else {
-        _mm256_storeu_ps(row + 16, _mm256_fmadd_ps(e2, hi2, _mm256_mul_ps(e2, lo2)));
-      }
-      const __m256 e3 = terms_of(_mm256_loadu_ps(at + group_stride + 8), exponential, lower3, bias3);
-
-      if (streams) {
-        _mm256_stream_ps(row + 24, _mm256_fmadd_ps(e3, hi3, _mm256_mul_ps(e3, lo3)));
-      } else {
-        _mm256_storeu_ps(row + 24, _mm256_fmadd_ps(e3, hi3, _mm256_mul_ps(e3, lo3)));
       }
       row += y_stride;
       at += panel_stride;

@@ -26,18 +26,6 @@ extern "C" void smx_f32_pack_columns_ukernel__avx512f_u64(const float* x, size_t
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    auto* row = x + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      __builtin_prefetch(row + ahead);
-      _mm512_storeu_ps(at, _mm512_loadu_ps(row));
-      __builtin_prefetch(row + 16 + ahead);
-      _mm512_storeu_ps(at + group_stride, _mm512_loadu_ps(row + 16));
-      row += x_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     auto* row = x + c;
     auto* at = smx_panel_at(panel, group_stride, c);

@@ -57,33 +57,6 @@ extern "C" void smx_f32_vmulextc_columns_ukernel__avx512f_u64(const float* panel
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    const __m512 hi0 = _mm512_loadu_ps(hi + c);
-    const __m512 lo0 = _mm512_loadu_ps(lo + c);
-
-    const __m512 hi1 = _mm512_loadu_ps(hi + c + 16);
-    const __m512 lo1 = _mm512_loadu_ps(lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m512 x0 = _mm512_loadu_ps(at);
-
-      if (streams) {
-        _mm512_stream_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
-      } else {
-        _mm512_storeu_ps(row, _mm512_fmadd_ps(x0, hi0, _mm512_mul_ps(x0, lo0)));
-      }
-      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
-
-      if (streams) {
-        _mm512_stream_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
-      } else {
-        _mm512_storeu_ps(row + 16, _mm512_fmadd_ps(x1, hi1, _mm512_mul_ps(x1, lo1)));
-      }
-      row += y_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     const __m512 hi0 = _mm512_loadu_ps(hi + c);
     const __m512 lo0 = _mm512_loadu_ps(lo + c);

@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
-
 [[gnu::always_inline]]
 // The terms of a vector of elements.
 static inline __m512

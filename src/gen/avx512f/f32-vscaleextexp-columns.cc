@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/avx512f.h"
 #include "src/kernels/extended.h"
-
 [[gnu::always_inline]]
 // The terms of a vector of elements.
 static inline __m512
@@ -105,43 +104,6 @@ extern "C" void smx_f32_vscaleextexp_columns_ukernel__avx512f_u64(
         _mm512_stream_ps(row + 48, _mm512_fmadd_ps(e3, hi3, _mm512_mul_ps(e3, lo3)));
       } else {
         _mm512_storeu_ps(row + 48, _mm512_fmadd_ps(e3, hi3, _mm512_mul_ps(e3, lo3)));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  for (; c + 32 <= columns; c += 32) {
-    const __m512 reference0 = _mm512_loadu_ps(reference + c);
-    const __m512 lower0 = _mm512_mul_ps(_mm512_add_ps(reference0, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm512_set1_ps(exponential->ln2));
-    const __m512 bias0 =
-        _mm512_fnmadd_ps(reference0, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m512 hi0 = _mm512_loadu_ps(hi + c);
-    const __m512 lo0 = _mm512_loadu_ps(lo + c);
-
-    const __m512 reference1 = _mm512_loadu_ps(reference + c + 16);
-    const __m512 lower1 = _mm512_mul_ps(_mm512_add_ps(reference1, _mm512_set1_ps((float)(-127 - SMX_BIAS))),
-                                        _mm512_set1_ps(exponential->ln2));
-    const __m512 bias1 =
-        _mm512_fnmadd_ps(reference1, _mm512_set1_ps(8.0f), _mm512_set1_ps(smx_rounding_bias(SMX_BIAS)));
-    const __m512 hi1 = _mm512_loadu_ps(hi + c + 16);
-    const __m512 lo1 = _mm512_loadu_ps(lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m512 e0 = terms_of(_mm512_loadu_ps(at), exponential, lower0, bias0);
-
-      if (streams) {
-        _mm512_stream_ps(row, _mm512_fmadd_ps(e0, hi0, _mm512_mul_ps(e0, lo0)));
-      } else {
-        _mm512_storeu_ps(row, _mm512_fmadd_ps(e0, hi0, _mm512_mul_ps(e0, lo0)));
-      }
-      const __m512 e1 = terms_of(_mm512_loadu_ps(at + group_stride), exponential, lower1, bias1);
-
-      if (streams) {
-        _mm512_stream_ps(row + 16, _mm512_fmadd_ps(e1, hi1, _mm512_mul_ps(e1, lo1)));
-      } else {
-        _mm512_storeu_ps(row + 16, _mm512_fmadd_ps(e1, hi1, _mm512_mul_ps(e1, lo1)));
       }
       row += y_stride;
       at += panel_stride;

@@ -80,44 +80,6 @@ extern "C" void smx_f32_vsubextc_columns_ukernel__avx512f_u64(
       at += panel_stride;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
-    const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));
-    const __m512 scale0 = _mm512_loadu_ps(logarithms->scale + c);
-    const __m512 minus_hi0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c));
-    const __m512 lo0 = _mm512_loadu_ps(logarithms->lo + c);
-
-    const __m512 factor1 = _mm512_loadu_ps(logarithms->factor + c + 16);
-    const __m512 minus_shift1 =
-        _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c + 16));
-    const __m512 scale1 = _mm512_loadu_ps(logarithms->scale + c + 16);
-    const __m512 minus_hi1 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->hi + c + 16));
-    const __m512 lo1 = _mm512_loadu_ps(logarithms->lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m512 x0 = _mm512_loadu_ps(at);
-      const __m512 shifted0 = _mm512_fmadd_ps(x0, factor0, minus_shift0);
-      const __m512 scaled0 = _mm512_fmadd_ps(shifted0, scale0, minus_hi0);
-
-      if (streams) {
-        _mm512_stream_ps(row, _mm512_sub_ps(scaled0, lo0));
-      } else {
-        _mm512_storeu_ps(row, _mm512_sub_ps(scaled0, lo0));
-      }
-      const __m512 x1 = _mm512_loadu_ps(at + group_stride);
-      const __m512 shifted1 = _mm512_fmadd_ps(x1, factor1, minus_shift1);
-      const __m512 scaled1 = _mm512_fmadd_ps(shifted1, scale1, minus_hi1);
-
-      if (streams) {
-        _mm512_stream_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
-      } else {
-        _mm512_storeu_ps(row + 16, _mm512_sub_ps(scaled1, lo1));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     const __m512 factor0 = _mm512_loadu_ps(logarithms->factor + c);
     const __m512 minus_shift0 = _mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(logarithms->shift + c));

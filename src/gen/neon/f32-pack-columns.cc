@@ -50,30 +50,6 @@ extern "C" void smx_f32_pack_columns_ukernel__neon_u64(const float* x, size_t x_
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    auto* row = x + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      __builtin_prefetch(row + ahead);
-      vst1q_f32(at, vld1q_f32(row));
-      __builtin_prefetch(row + 4 + ahead);
-      vst1q_f32(at + 4, vld1q_f32(row + 4));
-      __builtin_prefetch(row + 8 + ahead);
-      vst1q_f32(at + 8, vld1q_f32(row + 8));
-      __builtin_prefetch(row + 12 + ahead);
-      vst1q_f32(at + 12, vld1q_f32(row + 12));
-      __builtin_prefetch(row + 16 + ahead);
-      vst1q_f32(at + group_stride, vld1q_f32(row + 16));
-      __builtin_prefetch(row + 20 + ahead);
-      vst1q_f32(at + group_stride + 4, vld1q_f32(row + 20));
-      __builtin_prefetch(row + 24 + ahead);
-      vst1q_f32(at + group_stride + 8, vld1q_f32(row + 24));
-      __builtin_prefetch(row + 28 + ahead);
-      vst1q_f32(at + group_stride + 12, vld1q_f32(row + 28));
-      row += x_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     auto* row = x + c;
     auto* at = smx_panel_at(panel, group_stride, c);

@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/neon.h"
 #include "src/kernels/extended.h"
-
 [[gnu::always_inline]]
 // The terms of a vector of elements.
 static inline float32x4_t

@@ -26,18 +26,6 @@ extern "C" void smx_f32_pack_columns_ukernel__scalar_u64(const float* x, size_t 
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    auto* row = x + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      __builtin_prefetch(row + ahead);
-      scalar_store(at, scalar_load(row));
-      __builtin_prefetch(row + 16 + ahead);
-      scalar_store(at + group_stride, scalar_load(row + 16));
-      row += x_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     auto* row = x + c;
     auto* at = smx_panel_at(panel, group_stride, c);

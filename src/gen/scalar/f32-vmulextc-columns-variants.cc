@@ -56,33 +56,6 @@ extern "C" void smx_f32_vmulextc_columns_ukernel__scalar_u64(const float* panel,
       at += SMX_PANEL;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    const f32x16 hi0 = scalar_load(hi + c);
-    const f32x16 lo0 = scalar_load(lo + c);
-
-    const f32x16 hi1 = scalar_load(hi + c + 16);
-    const f32x16 lo1 = scalar_load(lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const f32x16 x0 = scalar_load(at);
-
-      if (streams) {
-        scalar_store(row, scalar_scaled(x0, hi0, lo0));
-      } else {
-        scalar_store(row, scalar_scaled(x0, hi0, lo0));
-      }
-      const f32x16 x1 = scalar_load(at + group_stride);
-
-      if (streams) {
-        scalar_store(row + 16, scalar_scaled(x1, hi1, lo1));
-      } else {
-        scalar_store(row + 16, scalar_scaled(x1, hi1, lo1));
-      }
-      row += y_stride;
-      at += SMX_PANEL;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     const f32x16 hi0 = scalar_load(hi + c);
     const f32x16 lo0 = scalar_load(lo + c);

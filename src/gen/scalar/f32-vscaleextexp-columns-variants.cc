@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
-
 [[gnu::noinline]]
 // The terms of a vector of elements.
 static inline f32x16
@@ -103,43 +102,6 @@ extern "C" void smx_f32_vscaleextexp_columns_ukernel__scalar_u64(
         scalar_store(row + 48, scalar_scaled(e3, hi3, lo3));
       } else {
         scalar_store(row + 48, scalar_scaled(e3, hi3, lo3));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  for (; c + 32 <= columns; c += 32) {
-    const f32x16 reference0 = scalar_load(reference + c);
-    const f32x16 lower0 = scalar_mul(scalar_add(reference0, scalar_set1((float)(-127 - SMX_BIAS))),
-                                     scalar_set1(exponential->ln2));
-    const f32x16 bias0 = scalar_fma(scalar_sub(scalar_set1(0.0f), reference0), scalar_set1(8.0f),
-                                    scalar_set1(smx_rounding_bias(SMX_BIAS)));
-    const f32x16 hi0 = scalar_load(hi + c);
-    const f32x16 lo0 = scalar_load(lo + c);
-
-    const f32x16 reference1 = scalar_load(reference + c + 16);
-    const f32x16 lower1 = scalar_mul(scalar_add(reference1, scalar_set1((float)(-127 - SMX_BIAS))),
-                                     scalar_set1(exponential->ln2));
-    const f32x16 bias1 = scalar_fma(scalar_sub(scalar_set1(0.0f), reference1), scalar_set1(8.0f),
-                                    scalar_set1(smx_rounding_bias(SMX_BIAS)));
-    const f32x16 hi1 = scalar_load(hi + c + 16);
-    const f32x16 lo1 = scalar_load(lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const f32x16 e0 = terms_of(scalar_load(at), exponential, lower0, bias0);
-
-      if (streams) {
-        scalar_store(row, scalar_scaled(e0, hi0, lo0));
-      } else {
-        scalar_store(row, scalar_scaled(e0, hi0, lo0));
-      }
-      const f32x16 e1 = terms_of(scalar_load(at + group_stride), exponential, lower1, bias1);
-
-      if (streams) {
-        scalar_store(row + 16, scalar_scaled(e1, hi1, lo1));
-      } else {
-        scalar_store(row + 16, scalar_scaled(e1, hi1, lo1));
       }
       row += y_stride;
       at += panel_stride;

@@ -5,7 +5,6 @@
 #include "src/gen/microkernels.h"
 #include "src/isa/scalar.h"
 #include "src/kernels/extended.h"
-
 [[gnu::noinline]]
 // The terms of a vector of elements.
 static inline f32x16

@@ -77,43 +77,6 @@ extern "C" void smx_f32_vsubextc_columns_ukernel__scalar_u64(
       at += panel_stride;
     }
   }
-  for (; c + 32 <= columns; c += 32) {
-    const f32x16 factor0 = scalar_load(logarithms->factor + c);
-    const f32x16 minus_shift0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c));
-    const f32x16 scale0 = scalar_load(logarithms->scale + c);
-    const f32x16 minus_hi0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c));
-    const f32x16 lo0 = scalar_load(logarithms->lo + c);
-
-    const f32x16 factor1 = scalar_load(logarithms->factor + c + 16);
-    const f32x16 minus_shift1 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c + 16));
-    const f32x16 scale1 = scalar_load(logarithms->scale + c + 16);
-    const f32x16 minus_hi1 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->hi + c + 16));
-    const f32x16 lo1 = scalar_load(logarithms->lo + c + 16);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const f32x16 x0 = scalar_load(at);
-      const f32x16 shifted0 = scalar_fma(x0, factor0, minus_shift0);
-      const f32x16 scaled0 = scalar_fma(shifted0, scale0, minus_hi0);
-
-      if (streams) {
-        scalar_store(row, scalar_sub(scaled0, lo0));
-      } else {
-        scalar_store(row, scalar_sub(scaled0, lo0));
-      }
-      const f32x16 x1 = scalar_load(at + group_stride);
-      const f32x16 shifted1 = scalar_fma(x1, factor1, minus_shift1);
-      const f32x16 scaled1 = scalar_fma(shifted1, scale1, minus_hi1);
-
-      if (streams) {
-        scalar_store(row + 16, scalar_sub(scaled1, lo1));
-      } else {
-        scalar_store(row + 16, scalar_sub(scaled1, lo1));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
   for (; c + 16 <= columns; c += 16) {
     const f32x16 factor0 = scalar_load(logarithms->factor + c);
     const f32x16 minus_shift0 = scalar_sub(scalar_set1(0.0f), scalar_load(logarithms->shift + c));
