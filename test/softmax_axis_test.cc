@@ -255,7 +255,8 @@ TEST_P(SoftmaxAxis, LongColumnsHaveTheBitsOfRows) {
 
 // Where they lie, where steps are not far apart, and by way of a panel.
 TEST_P(SoftmaxAxis, LongGroupsOfColumnsHaveTheBitsOfRows) {
-  for (const Shape& shape : {Shape{2, 4097, 20}, Shape{1, 5000, 48}, Shape{1, 4100, 272}}) {
+  for (const Shape& shape :
+       {Shape{2, 4097, 20}, Shape{1, 5000, 48}, Shape{1, 4100, 272}, Shape{1, 1366, 512}}) {
     if (!is_f32() && shape.inner > 20) continue;
     for (RowsFunction function : {RowsFunction::kSoftmax, RowsFunction::kLogSoftmax}) {
       AxisRun run = Default();
@@ -556,7 +557,7 @@ TEST_F(SoftmaxAxisSetup, OverlapIsFound) {
 }
 
 TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
-  std::vector<float> x(5000 * 48), y(x.size());
+  std::vector<float> x(1366 * 512), y(x.size());
   smx_plan plan;
   const auto algorithm = [&](Shape shape) {
     EXPECT_EQ(SetUpTensor(shape, shape.axis * shape.inner, shape.inner, shape.axis * shape.inner, shape.inner,
@@ -575,6 +576,9 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   EXPECT_EQ(algorithm({1, 65, 27}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 4096, 16}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 4097, 16}), "columns-by-blocks");
+  EXPECT_EQ(algorithm({1, 1365, 512}), "columns-as-lanes");
+  EXPECT_EQ(algorithm({1, 1366, 512}), "columns-by-blocks") << "far apart";
+  EXPECT_EQ(algorithm({1, 1366, 511}), "columns-as-lanes");
   EXPECT_EQ(algorithm({1, 17000, 2}), "columns-as-rows") << "on two threads";
   EXPECT_EQ(algorithm({2, 17000, 2}), "columns-by-blocks");
   EXPECT_STREQ(plan.reason, "steps of few columns fill vectors");
@@ -585,7 +589,7 @@ TEST_F(SoftmaxAxisSetup, ThePlanSaysHow) {
   EXPECT_EQ(algorithm({2, 64, 16}), "columns-as-lanes");
   EXPECT_STREQ(plan.reason, "columns are no longer than one kernel takes");
   EXPECT_EQ(algorithm({2, 65, 16}), "columns-as-lanes");
-  EXPECT_STREQ(plan.reason, "columns are no longer than a panel holds");
+  EXPECT_STREQ(plan.reason, "a panel holds columns as long");
 }
 
 TEST_F(SoftmaxAxisSetup, LargeOutputsStream) {

@@ -47,6 +47,14 @@ constexpr size_t kColumnsInBlocks = kPanelFloats / SMX_BLOCK;  // of a strip tha
 static_assert(kMostStoredBlocks * SMX_BLOCK * SMX_PANEL == kPanelFloats,
               "a group of the longest that are stored");
 
+// Whether a strip's terms, or elements, are kept in a panel. It holds two groups of columns this long, or one: where steps are so far
+// apart, two exponentials of more columns at a time take less time, if elements need not be converted twice.
+constexpr size_t kFarSteps = 512;
+static inline bool smx_columns_are_stored(const smx_axis& op) {
+  const size_t groups = kPanelFloats / SMX_PANEL / op.shape.axis;
+  return groups > 2 || (groups > 0 && (op.shape.input.axis < kFarSteps || !op.rows.types->is_f32()));
+}
+
 // Of columns that one kernel takes from elements to results.
 constexpr size_t kShortAxis = 4 * SMX_LANES;
 

@@ -33,7 +33,7 @@ class Strip {
   Strip(const smx_axis& op, const smx_strip& strip, float* panel)
       : op_(op),
         strip_(strip),
-        stores_(op.shape.axis <= kMostStoredBlocks * SMX_BLOCK),
+        stores_(smx_columns_are_stored(op)),
         columns_(strip.columns()),
         groups_(smx_divide_round_up(columns_, SMX_PANEL)),
         panel_(panel),
@@ -380,8 +380,8 @@ void smx_add_column_tile(const smx_microkernels* kernels, const smx_f32_column_s
 }
 
 void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel) {
-  const bool passes_by_blocks = op->shape.axis > kMostStoredBlocks * SMX_BLOCK;
-  const size_t rest = passes_by_blocks && strip->slices == 1 ? strip->slice_columns % SMX_PANEL : 0;
+  const bool in_groups = smx_columns_are_stored(*op) || strip->slices > 1;
+  const size_t rest = in_groups ? 0 : strip->slice_columns % SMX_PANEL;
   // By themselves, whole groups may be read where they are.
   smx_strip part = *strip;
   for (size_t columns : {strip->slice_columns - rest, rest}) {

@@ -42,9 +42,8 @@ constexpr Way kShort = {"columns-as-lanes", "columns are no longer than one kern
                         smx_run_short_columns};
 constexpr Way kTransposed = {"columns-as-rows", "columns take less time as rows", smx_run_transposed_columns};
 constexpr Way kFolded = {"columns-by-blocks", "steps of few columns fill vectors", smx_run_folded_columns};
-constexpr Way kStored = {"columns-as-lanes", "columns are no longer than a panel holds",
-                         smx_run_long_columns};
-constexpr Way kByBlocks = {"columns-by-blocks", "columns are longer than a panel holds",
+constexpr Way kStored = {"columns-as-lanes", "a panel holds columns as long", smx_run_long_columns};
+constexpr Way kByBlocks = {"columns-by-blocks", "a panel holds no columns as long, or few that lie far apart",
                            smx_run_long_columns};
 
 // How columns are cut into strips.
@@ -85,7 +84,7 @@ const Way* WayOf(const smx_axis& op, size_t threads) {
   if (steps <= kShortAxis && is_direct) return &kShort;
   if (is_direct && AreFolded(op, threads)) return &kFolded;
   if (AreTransposed(op)) return &kTransposed;
-  return steps <= kMostStoredBlocks * SMX_BLOCK ? &kStored : &kByBlocks;
+  return smx_columns_are_stored(op) ? &kStored : &kByBlocks;
 }
 
 // Of a strip whose columns are lanes.
