@@ -217,13 +217,13 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_log_softmax, smx_f32_log_softmax_ukernel__avx2_u64_acc16, 64, 16)                  \
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u16, 16, 1)   \
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u64_acc4, 64, 4)            \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                       \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u128, 128, 1)                     \
   ROW(avx2, f32_rmax_columns, smx_f32_rmax_columns_ukernel__avx2_u16, 16, 1)                       \
   ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u32, 32, 1) \
   ROW(avx2, f32_raddlanes_columns, smx_f32_raddlanes_columns_ukernel__avx2_u16, 16, 1)             \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u128, 128, 1)             \
-  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)               \
-  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u16, 16, 1)       \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u64, 64, 1)               \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u64, 64, 1)       \
   ROW(avx2, f32_columns_to_rows, smx_f32_columns_to_rows_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rows_to_columns, smx_f32_rows_to_columns_ukernel__avx2_u16, 16, 1)                 \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc4, 32, 4)                                  \
@@ -286,19 +286,19 @@ struct smx_f32_column_logarithms;
   ROW(avx2, f32_log_softmax_transposed, smx_f32_log_softmax_transposed_ukernel__avx2_u64, 64, 1)   \
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u256_acc4, 256, 4)          \
   ROW(avx2, f32_softmax_columns, smx_f32_softmax_columns_ukernel__avx2_u128_acc4, 128, 4)          \
-  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u128, 128, 1)                     \
+  ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u64, 64, 1)                       \
   ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u32, 32, 1)                       \
   ROW(avx2, f32_pack_columns, smx_f32_pack_columns_ukernel__avx2_u16, 16, 1)                       \
   ROW(avx2, f32_raddstoreextexp_columns, smx_f32_raddstoreextexp_columns_ukernel__avx2_u16, 16, 1) \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u64, 64, 1)               \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u32, 32, 1)               \
   ROW(avx2, f32_vmulextc_columns, smx_f32_vmulextc_columns_ukernel__avx2_u16, 16, 1)               \
-  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u64, 64, 1)               \
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u128, 128, 1)             \
+  ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u32, 32, 1)               \
   ROW(avx2, f32_vsubextc_columns, smx_f32_vsubextc_columns_ukernel__avx2_u16, 16, 1)               \
-  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u64, 64, 1)       \
   ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u128, 128, 1)     \
   ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u32, 32, 1)       \
+  ROW(avx2, f32_vscaleextexp_columns, smx_f32_vscaleextexp_columns_ukernel__avx2_u16, 16, 1)       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32, 32, 1)                                       \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u32_acc2, 32, 2)                                  \
   ROW(avx2, f32_rmax, smx_f32_rmax_ukernel__avx2_u64, 64, 1)                                       \

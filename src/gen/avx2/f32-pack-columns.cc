@@ -5,11 +5,51 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_pack_columns_ukernel__avx2_u64(const float* x, size_t x_stride, float* panel,
-                                                       size_t group_stride, size_t n, size_t columns) {
+extern "C" void smx_f32_pack_columns_ukernel__avx2_u128(const float* x, size_t x_stride, float* panel,
+                                                        size_t group_stride, size_t n, size_t columns) {
   // Steps may be far apart.
-  const size_t ahead = 8 * x_stride;
+  const size_t ahead = 4 * x_stride;
   size_t c = 0;
+  for (; c + 128 <= columns; c += 128) {
+    auto* row = x + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      __builtin_prefetch(row + ahead);
+      _mm256_storeu_ps(at, _mm256_loadu_ps(row));
+      __builtin_prefetch(row + 8 + ahead);
+      _mm256_storeu_ps(at + 8, _mm256_loadu_ps(row + 8));
+      __builtin_prefetch(row + 16 + ahead);
+      _mm256_storeu_ps(at + group_stride, _mm256_loadu_ps(row + 16));
+      __builtin_prefetch(row + 24 + ahead);
+      _mm256_storeu_ps(at + group_stride + 8, _mm256_loadu_ps(row + 24));
+      __builtin_prefetch(row + 32 + ahead);
+      _mm256_storeu_ps(at + 2 * group_stride, _mm256_loadu_ps(row + 32));
+      __builtin_prefetch(row + 40 + ahead);
+      _mm256_storeu_ps(at + 2 * group_stride + 8, _mm256_loadu_ps(row + 40));
+      __builtin_prefetch(row + 48 + ahead);
+      _mm256_storeu_ps(at + 3 * group_stride, _mm256_loadu_ps(row + 48));
+      __builtin_prefetch(row + 56 + ahead);
+      _mm256_storeu_ps(at + 3 * group_stride + 8, _mm256_loadu_ps(row + 56));
+      __builtin_prefetch(row + 64 + ahead);
+      _mm256_storeu_ps(at + 4 * group_stride, _mm256_loadu_ps(row + 64));
+      __builtin_prefetch(row + 72 + ahead);
+      _mm256_storeu_ps(at + 4 * group_stride + 8, _mm256_loadu_ps(row + 72));
+      __builtin_prefetch(row + 80 + ahead);
+      _mm256_storeu_ps(at + 5 * group_stride, _mm256_loadu_ps(row + 80));
+      __builtin_prefetch(row + 88 + ahead);
+      _mm256_storeu_ps(at + 5 * group_stride + 8, _mm256_loadu_ps(row + 88));
+      __builtin_prefetch(row + 96 + ahead);
+      _mm256_storeu_ps(at + 6 * group_stride, _mm256_loadu_ps(row + 96));
+      __builtin_prefetch(row + 104 + ahead);
+      _mm256_storeu_ps(at + 6 * group_stride + 8, _mm256_loadu_ps(row + 104));
+      __builtin_prefetch(row + 112 + ahead);
+      _mm256_storeu_ps(at + 7 * group_stride, _mm256_loadu_ps(row + 112));
+      __builtin_prefetch(row + 120 + ahead);
+      _mm256_storeu_ps(at + 7 * group_stride + 8, _mm256_loadu_ps(row + 120));
+      row += x_stride;
+      at += SMX_PANEL;
+    }
+  }
   for (; c + 64 <= columns; c += 64) {
     auto* row = x + c;
     auto* at = smx_panel_at(panel, group_stride, c);

@@ -6,207 +6,6 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u64(const float* panel, size_t panel_stride, float* y,
-                                                           size_t y_stride, size_t group_stride, size_t n,
-                                                           size_t columns,
-                                                           const struct smx_f32_column_logarithms* logarithms,
-                                                           bool streams) {
-  size_t c = 0;
-  for (; c + 64 <= columns; c += 64) {
-    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
-    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
-    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
-    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
-    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
-
-    const __m256 factor1 = _mm256_loadu_ps(logarithms->factor + c + 8);
-    const __m256 minus_shift1 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8));
-    const __m256 scale1 = _mm256_loadu_ps(logarithms->scale + c + 8);
-    const __m256 minus_hi1 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8));
-    const __m256 lo1 = _mm256_loadu_ps(logarithms->lo + c + 8);
-
-    const __m256 factor2 = _mm256_loadu_ps(logarithms->factor + c + 16);
-    const __m256 minus_shift2 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 16));
-    const __m256 scale2 = _mm256_loadu_ps(logarithms->scale + c + 16);
-    const __m256 minus_hi2 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 16));
-    const __m256 lo2 = _mm256_loadu_ps(logarithms->lo + c + 16);
-
-    const __m256 factor3 = _mm256_loadu_ps(logarithms->factor + c + 24);
-    const __m256 minus_shift3 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 24));
-    const __m256 scale3 = _mm256_loadu_ps(logarithms->scale + c + 24);
-    const __m256 minus_hi3 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 24));
-    const __m256 lo3 = _mm256_loadu_ps(logarithms->lo + c + 24);
-
-    const __m256 factor4 = _mm256_loadu_ps(logarithms->factor + c + 32);
-    const __m256 minus_shift4 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 32));
-    const __m256 scale4 = _mm256_loadu_ps(logarithms->scale + c + 32);
-    const __m256 minus_hi4 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 32));
-    const __m256 lo4 = _mm256_loadu_ps(logarithms->lo + c + 32);
-
-    const __m256 factor5 = _mm256_loadu_ps(logarithms->factor + c + 40);
-    const __m256 minus_shift5 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 40));
-    const __m256 scale5 = _mm256_loadu_ps(logarithms->scale + c + 40);
-    const __m256 minus_hi5 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 40));
-    const __m256 lo5 = _mm256_loadu_ps(logarithms->lo + c + 40);
-
-    const __m256 factor6 = _mm256_loadu_ps(logarithms->factor + c + 48);
-    const __m256 minus_shift6 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 48));
-    const __m256 scale6 = _mm256_loadu_ps(logarithms->scale + c + 48);
-    const __m256 minus_hi6 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 48));
-    const __m256 lo6 = _mm256_loadu_ps(logarithms->lo + c + 48);
-
-    const __m256 factor7 = _mm256_loadu_ps(logarithms->factor + c + 56);
-    const __m256 minus_shift7 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 56));
-    const __m256 scale7 = _mm256_loadu_ps(logarithms->scale + c + 56);
-    const __m256 minus_hi7 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 56));
-    const __m256 lo7 = _mm256_loadu_ps(logarithms->lo + c + 56);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m256 x0 = _mm256_loadu_ps(at);
-      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
-      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
-
-      if (streams) {
-        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, lo0));
-      } else {
-        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, lo0));
-      }
-      const __m256 x1 = _mm256_loadu_ps(at + 8);
-      const __m256 shifted1 = _mm256_fmadd_ps(x1, factor1, minus_shift1);
-      const __m256 scaled1 = _mm256_fmadd_ps(shifted1, scale1, minus_hi1);
-
-      if (streams) {
-        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
-      } else {
-        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
-      }
-      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
-      const __m256 shifted2 = _mm256_fmadd_ps(x2, factor2, minus_shift2);
-      const __m256 scaled2 = _mm256_fmadd_ps(shifted2, scale2, minus_hi2);
-
-      if (streams) {
-        _mm256_stream_ps(row + 16, _mm256_sub_ps(scaled2, lo2));
-      } else {
-        _mm256_storeu_ps(row + 16, _mm256_sub_ps(scaled2, lo2));
-      }
-      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
-      const __m256 shifted3 = _mm256_fmadd_ps(x3, factor3, minus_shift3);
-      const __m256 scaled3 = _mm256_fmadd_ps(shifted3, scale3, minus_hi3);
-
-      if (streams) {
-        _mm256_stream_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
-      } else {
-        _mm256_storeu_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
-      }
-      const __m256 x4 = _mm256_loadu_ps(at + 2 * group_stride);
-      const __m256 shifted4 = _mm256_fmadd_ps(x4, factor4, minus_shift4);
-      const __m256 scaled4 = _mm256_fmadd_ps(shifted4, scale4, minus_hi4);
-
-      if (streams) {
-        _mm256_stream_ps(row + 32, _mm256_sub_ps(scaled4, lo4));
-      } else {
-        _mm256_storeu_ps(row + 32, _mm256_sub_ps(scaled4, lo4));
-      }
-      const __m256 x5 = _mm256_loadu_ps(at + 2 * group_stride + 8);
-      const __m256 shifted5 = _mm256_fmadd_ps(x5, factor5, minus_shift5);
-      const __m256 scaled5 = _mm256_fmadd_ps(shifted5, scale5, minus_hi5);
-
-      if (streams) {
-        _mm256_stream_ps(row + 40, _mm256_sub_ps(scaled5, lo5));
-      } else {
-        _mm256_storeu_ps(row + 40, _mm256_sub_ps(scaled5, lo5));
-      }
-      const __m256 x6 = _mm256_loadu_ps(at + 3 * group_stride);
-      const __m256 shifted6 = _mm256_fmadd_ps(x6, factor6, minus_shift6);
-      const __m256 scaled6 = _mm256_fmadd_ps(shifted6, scale6, minus_hi6);
-
-      if (streams) {
-        _mm256_stream_ps(row + 48, _mm256_sub_ps(scaled6, lo6));
-      } else {
-        _mm256_storeu_ps(row + 48, _mm256_sub_ps(scaled6, lo6));
-      }
-      const __m256 x7 = _mm256_loadu_ps(at + 3 * group_stride + 8);
-      const __m256 shifted7 = _mm256_fmadd_ps(x7, factor7, minus_shift7);
-      const __m256 scaled7 = _mm256_fmadd_ps(shifted7, scale7, minus_hi7);
-
-      if (streams) {
-        _mm256_stream_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
-      } else {
-        _mm256_storeu_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  for (; c + 16 <= columns; c += 16) {
-    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
-    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
-    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
-    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
-    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
-
-    const __m256 factor1 = _mm256_loadu_ps(logarithms->factor + c + 8);
-    const __m256 minus_shift1 =
-        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8));
-    const __m256 scale1 = _mm256_loadu_ps(logarithms->scale + c + 8);
-    const __m256 minus_hi1 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8));
-    const __m256 lo1 = _mm256_loadu_ps(logarithms->lo + c + 8);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m256 x0 = _mm256_loadu_ps(at);
-      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
-      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
-
-      if (streams) {
-        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, lo0));
-      } else {
-        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, lo0));
-      }
-      const __m256 x1 = _mm256_loadu_ps(at + 8);
-      const __m256 shifted1 = _mm256_fmadd_ps(x1, factor1, minus_shift1);
-      const __m256 scaled1 = _mm256_fmadd_ps(shifted1, scale1, minus_hi1);
-
-      if (streams) {
-        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
-      } else {
-        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
-      }
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  for (; c < columns; c += 8) {
-    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
-
-    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
-    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
-    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
-    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
-    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
-    auto* row = y + c;
-    auto* at = smx_panel_at(panel, group_stride, c);
-    for (size_t j = 0; j < n; j++) {
-      const __m256 x0 = _mm256_loadu_ps(at);
-      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
-      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
-
-      avx2_store_tail(row, rest, _mm256_sub_ps(scaled0, lo0));
-      row += y_stride;
-      at += panel_stride;
-    }
-  }
-  if (streams) _mm_sfence();
-}
-
 extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u128(
     const float* panel, size_t panel_stride, float* y, size_t y_stride, size_t group_stride, size_t n,
     size_t columns, const struct smx_f32_column_logarithms* logarithms, bool streams) {
@@ -602,6 +401,143 @@ extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u128(
         _mm256_stream_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
       } else {
         _mm256_storeu_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c + 16 <= columns; c += 16) {
+    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
+    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
+    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
+    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
+    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
+
+    const __m256 factor1 = _mm256_loadu_ps(logarithms->factor + c + 8);
+    const __m256 minus_shift1 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8));
+    const __m256 scale1 = _mm256_loadu_ps(logarithms->scale + c + 8);
+    const __m256 minus_hi1 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8));
+    const __m256 lo1 = _mm256_loadu_ps(logarithms->lo + c + 8);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
+      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, lo0));
+      } else {
+        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, lo0));
+      }
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+      const __m256 shifted1 = _mm256_fmadd_ps(x1, factor1, minus_shift1);
+      const __m256 scaled1 = _mm256_fmadd_ps(shifted1, scale1, minus_hi1);
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
+      }
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  for (; c < columns; c += 8) {
+    const ptrdiff_t rest = (ptrdiff_t)(columns - c);
+
+    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
+    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
+    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
+    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
+    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
+      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      avx2_store_tail(row, rest, _mm256_sub_ps(scaled0, lo0));
+      row += y_stride;
+      at += panel_stride;
+    }
+  }
+  if (streams) _mm_sfence();
+}
+
+extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(const float* panel, size_t panel_stride, float* y,
+                                                           size_t y_stride, size_t group_stride, size_t n,
+                                                           size_t columns,
+                                                           const struct smx_f32_column_logarithms* logarithms,
+                                                           bool streams) {
+  size_t c = 0;
+  for (; c + 32 <= columns; c += 32) {
+    const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
+    const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
+    const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
+    const __m256 minus_hi0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c));
+    const __m256 lo0 = _mm256_loadu_ps(logarithms->lo + c);
+
+    const __m256 factor1 = _mm256_loadu_ps(logarithms->factor + c + 8);
+    const __m256 minus_shift1 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 8));
+    const __m256 scale1 = _mm256_loadu_ps(logarithms->scale + c + 8);
+    const __m256 minus_hi1 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 8));
+    const __m256 lo1 = _mm256_loadu_ps(logarithms->lo + c + 8);
+
+    const __m256 factor2 = _mm256_loadu_ps(logarithms->factor + c + 16);
+    const __m256 minus_shift2 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 16));
+    const __m256 scale2 = _mm256_loadu_ps(logarithms->scale + c + 16);
+    const __m256 minus_hi2 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 16));
+    const __m256 lo2 = _mm256_loadu_ps(logarithms->lo + c + 16);
+
+    const __m256 factor3 = _mm256_loadu_ps(logarithms->factor + c + 24);
+    const __m256 minus_shift3 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 24));
+    const __m256 scale3 = _mm256_loadu_ps(logarithms->scale + c + 24);
+    const __m256 minus_hi3 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 24));
+    const __m256 lo3 = _mm256_loadu_ps(logarithms->lo + c + 24);
+    auto* row = y + c;
+    auto* at = smx_panel_at(panel, group_stride, c);
+    for (size_t j = 0; j < n; j++) {
+      const __m256 x0 = _mm256_loadu_ps(at);
+      const __m256 shifted0 = _mm256_fmadd_ps(x0, factor0, minus_shift0);
+      const __m256 scaled0 = _mm256_fmadd_ps(shifted0, scale0, minus_hi0);
+
+      if (streams) {
+        _mm256_stream_ps(row, _mm256_sub_ps(scaled0, lo0));
+      } else {
+        _mm256_storeu_ps(row, _mm256_sub_ps(scaled0, lo0));
+      }
+      const __m256 x1 = _mm256_loadu_ps(at + 8);
+      const __m256 shifted1 = _mm256_fmadd_ps(x1, factor1, minus_shift1);
+      const __m256 scaled1 = _mm256_fmadd_ps(shifted1, scale1, minus_hi1);
+
+      if (streams) {
+        _mm256_stream_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
+      } else {
+        _mm256_storeu_ps(row + 8, _mm256_sub_ps(scaled1, lo1));
+      }
+      const __m256 x2 = _mm256_loadu_ps(at + group_stride);
+      const __m256 shifted2 = _mm256_fmadd_ps(x2, factor2, minus_shift2);
+      const __m256 scaled2 = _mm256_fmadd_ps(shifted2, scale2, minus_hi2);
+
+      if (streams) {
+        _mm256_stream_ps(row + 16, _mm256_sub_ps(scaled2, lo2));
+      } else {
+        _mm256_storeu_ps(row + 16, _mm256_sub_ps(scaled2, lo2));
+      }
+      const __m256 x3 = _mm256_loadu_ps(at + group_stride + 8);
+      const __m256 shifted3 = _mm256_fmadd_ps(x3, factor3, minus_shift3);
+      const __m256 scaled3 = _mm256_fmadd_ps(shifted3, scale3, minus_hi3);
+
+      if (streams) {
+        _mm256_stream_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
+      } else {
+        _mm256_storeu_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
       }
       row += y_stride;
       at += panel_stride;

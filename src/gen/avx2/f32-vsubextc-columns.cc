@@ -6,13 +6,13 @@
 #include "src/isa/avx2.h"
 #include "src/kernels/extended.h"
 
-extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(const float* panel, size_t panel_stride, float* y,
+extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u64(const float* panel, size_t panel_stride, float* y,
                                                            size_t y_stride, size_t group_stride, size_t n,
                                                            size_t columns,
                                                            const struct smx_f32_column_logarithms* logarithms,
                                                            bool streams) {
   size_t c = 0;
-  for (; c + 32 <= columns; c += 32) {
+  for (; c + 64 <= columns; c += 64) {
     const __m256 factor0 = _mm256_loadu_ps(logarithms->factor + c);
     const __m256 minus_shift0 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c));
     const __m256 scale0 = _mm256_loadu_ps(logarithms->scale + c);
@@ -39,6 +39,34 @@ extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(const float* panel, s
     const __m256 scale3 = _mm256_loadu_ps(logarithms->scale + c + 24);
     const __m256 minus_hi3 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 24));
     const __m256 lo3 = _mm256_loadu_ps(logarithms->lo + c + 24);
+
+    const __m256 factor4 = _mm256_loadu_ps(logarithms->factor + c + 32);
+    const __m256 minus_shift4 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 32));
+    const __m256 scale4 = _mm256_loadu_ps(logarithms->scale + c + 32);
+    const __m256 minus_hi4 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 32));
+    const __m256 lo4 = _mm256_loadu_ps(logarithms->lo + c + 32);
+
+    const __m256 factor5 = _mm256_loadu_ps(logarithms->factor + c + 40);
+    const __m256 minus_shift5 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 40));
+    const __m256 scale5 = _mm256_loadu_ps(logarithms->scale + c + 40);
+    const __m256 minus_hi5 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 40));
+    const __m256 lo5 = _mm256_loadu_ps(logarithms->lo + c + 40);
+
+    const __m256 factor6 = _mm256_loadu_ps(logarithms->factor + c + 48);
+    const __m256 minus_shift6 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 48));
+    const __m256 scale6 = _mm256_loadu_ps(logarithms->scale + c + 48);
+    const __m256 minus_hi6 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 48));
+    const __m256 lo6 = _mm256_loadu_ps(logarithms->lo + c + 48);
+
+    const __m256 factor7 = _mm256_loadu_ps(logarithms->factor + c + 56);
+    const __m256 minus_shift7 =
+        _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->shift + c + 56));
+    const __m256 scale7 = _mm256_loadu_ps(logarithms->scale + c + 56);
+    const __m256 minus_hi7 = _mm256_sub_ps(_mm256_setzero_ps(), _mm256_loadu_ps(logarithms->hi + c + 56));
+    const __m256 lo7 = _mm256_loadu_ps(logarithms->lo + c + 56);
     auto* row = y + c;
     auto* at = smx_panel_at(panel, group_stride, c);
     for (size_t j = 0; j < n; j++) {
@@ -77,6 +105,42 @@ extern "C" void smx_f32_vsubextc_columns_ukernel__avx2_u32(const float* panel, s
         _mm256_stream_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
       } else {
         _mm256_storeu_ps(row + 24, _mm256_sub_ps(scaled3, lo3));
+      }
+      const __m256 x4 = _mm256_loadu_ps(at + 2 * group_stride);
+      const __m256 shifted4 = _mm256_fmadd_ps(x4, factor4, minus_shift4);
+      const __m256 scaled4 = _mm256_fmadd_ps(shifted4, scale4, minus_hi4);
+
+      if (streams) {
+        _mm256_stream_ps(row + 32, _mm256_sub_ps(scaled4, lo4));
+      } else {
+        _mm256_storeu_ps(row + 32, _mm256_sub_ps(scaled4, lo4));
+      }
+      const __m256 x5 = _mm256_loadu_ps(at + 2 * group_stride + 8);
+      const __m256 shifted5 = _mm256_fmadd_ps(x5, factor5, minus_shift5);
+      const __m256 scaled5 = _mm256_fmadd_ps(shifted5, scale5, minus_hi5);
+
+      if (streams) {
+        _mm256_stream_ps(row + 40, _mm256_sub_ps(scaled5, lo5));
+      } else {
+        _mm256_storeu_ps(row + 40, _mm256_sub_ps(scaled5, lo5));
+      }
+      const __m256 x6 = _mm256_loadu_ps(at + 3 * group_stride);
+      const __m256 shifted6 = _mm256_fmadd_ps(x6, factor6, minus_shift6);
+      const __m256 scaled6 = _mm256_fmadd_ps(shifted6, scale6, minus_hi6);
+
+      if (streams) {
+        _mm256_stream_ps(row + 48, _mm256_sub_ps(scaled6, lo6));
+      } else {
+        _mm256_storeu_ps(row + 48, _mm256_sub_ps(scaled6, lo6));
+      }
+      const __m256 x7 = _mm256_loadu_ps(at + 3 * group_stride + 8);
+      const __m256 shifted7 = _mm256_fmadd_ps(x7, factor7, minus_shift7);
+      const __m256 scaled7 = _mm256_fmadd_ps(shifted7, scale7, minus_hi7);
+
+      if (streams) {
+        _mm256_stream_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
+      } else {
+        _mm256_storeu_ps(row + 56, _mm256_sub_ps(scaled7, lo7));
       }
       row += y_stride;
       at += panel_stride;
