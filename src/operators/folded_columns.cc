@@ -1,6 +1,6 @@
-// Few columns, one behind the other in memory: a vector's elements are several steps of all of them, so that they are the lanes of
-// as many columns as a group has, which are fewer and longer once lanes of one column are put together. They are read where they
-// are, twice: for their sums, and for their results.
+// Few columns, one behind the other in memory: a vector holds several steps of all of them. A group's lanes are the columns several
+// times over, then, each with steps that lie a vector apart, and the lanes of one column are put together in the end. Columns are read
+// where they are, twice: for their sums, and for their results.
 #include <math.h>
 
 #include <algorithm>
