@@ -218,7 +218,9 @@ std::ostream& operator<<(std::ostream& out, const Matrix& matrix) {
 std::vector<Matrix> MatricesFor(size_t tile) {
   std::vector<Matrix> matrices;
   for (size_t n : {1, 3, 18}) {
-    for (size_t columns = 1; columns <= 2 * tile + SMX_PANEL + 1; columns += columns < tile ? 1 : 5) {
+    const size_t step = RunsSparseTests() ? 17 : 5;
+    for (size_t columns = 1; columns <= 2 * tile + SMX_PANEL + 1;
+         columns += columns <= SMX_PANEL ? 1 : step) {
       for (size_t stride : {columns + n % 2 * 3, (columns + SMX_PANEL) / SMX_PANEL * SMX_PANEL}) {
         matrices.push_back({n, columns, stride});
       }
