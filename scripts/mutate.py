@@ -201,7 +201,7 @@ MUTATIONS = [
     Mutation("tiles of transposed columns in one place", TRANSPOSED_COLUMNS, "columns.Store(first, n);", "columns.Store(0, n);", AXIS, "*LongColumns*"),
     Mutation("column of a slice left out", EACH_COLUMN, "for (; c < columns; c += {{ W }})", "for (; c + 1 < columns; c += {{ W }})", COLUMNS, "*PackColumns*"),
     Mutation("sums of columns read as those of a panel", COLUMN_SUMS, "at_x += {{ times }}x_stride;", "at_x += {{ times }}SMX_PANEL;", COLUMNS, "*SumsInPlace*"),
-    Mutation("maxima of columns read as those of a panel", "src/kernels/rmax-columns.cc.j2", 'at += {{ "%d * " % A if A > 1 }}x_stride', "at += {{ A }} * SMX_PANEL", COLUMNS, "*MaximaInPlace*"),
+    Mutation("maxima of columns read as those of a panel", "src/kernels/rmax-columns.cc.j2", 'at += {{ "%d * " % A if A > 1 }}x_stride', "at += x_stride / 2 * 2", COLUMNS, "*MaximaInPlace*"),
     Mutation("exponentials of columns under the references of others", "src/kernels/vscaleextexp-columns.cc.j2", 'isa.load("reference + " ~ column)', 'isa.load("reference + c")', COLUMNS, "*VscaleextexpColumns*"),
     Mutation("last step of columns left out", EACH_COLUMN, "j < n; j++", "j + 1 < n || j == 0; j++", COLUMNS, "*PackColumns*"),
     Mutation("row of a group left over", SEVERAL_ROWS, "const size_t left = rows - *done - count;", "const size_t left = (rows - *done - count) / 2 * 2;", ROWS, "List/*"),
