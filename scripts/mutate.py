@@ -280,7 +280,7 @@ MUTATIONS = [
     Mutation("logarithms of rows without their low part", SEVERAL_ROWS, 'isa.sub(isa.fma(x, "scale", "minus_hi"), "lo")', 'isa.fma(x, "scale", isa.add("minus_hi", isa.sub("lo", "lo")))', ROWS, "LogList/*"),
     Mutation("logarithms of rows as lanes without their low part", TRANSPOSED, 'isa.sub(isa.zero(), "hi")), "lo")', 'isa.sub(isa.zero(), "hi")), isa.sub("lo", "lo"))', ROWS, "TransposedLogList/*"),
     Mutation("shift of columns not scaled", "src/kernels/vsubextc-columns.cc.j2", 'isa.load("logarithms->shift + " ~ column)', 'isa.mul(isa.load("logarithms->shift + " ~ column), isa.load("logarithms->factor + " ~ column))', COLUMNS, "*VsubextcColumns*"),
-    Mutation("sums of columns so far rescaled once", LONG_COLUMNS, "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
+    Mutation("sums of columns so far rescaled once", "src/operators/column_sums.cc", "sums->hi[l][i] = sums->hi[l][i] * half * rest;", "sums->hi[l][i] = sums->hi[l][i] * half;", AXIS, "*LongColumns*"),
     # The factor of the elements.
     Mutation("range not divided by the scale", EXTENDED, "exponential.range = smx_range / scale;", "exponential.range = smx_range;", SCALE),
     Mutation("remainder of ln(2) without what the scale's rounding left", EXTENDED, "(float)(-(residual + ln2_rest / 8.0) / a)", "(float)(-(0.0 * residual + ln2_rest / 8.0) / a)", SCALE),

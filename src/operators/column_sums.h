@@ -18,6 +18,15 @@ static inline void smx_column_references(const float* max, const struct smx_f32_
   for (size_t c = 0; c < SMX_PANEL; c++) references[c] = smx_float_exponent_of(max[c], exponential);
 }
 
+// By which a column's terms are scaled that were made under the reference.
+static inline void smx_set_column_reciprocal(const struct smx_f32_extended* sum, float* reference, float* hi,
+                                             float* lo) {
+  const struct smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(sum);
+  *reference = static_cast<float>(reciprocal.exponent);
+  *hi = reciprocal.hi * smx_pow2(-SMX_BIAS);
+  *lo = reciprocal.lo * smx_pow2(-SMX_BIAS);
+}
+
 extern "C" {
 
 // Makes the references hold a block with these maxima; the sums so far follow.

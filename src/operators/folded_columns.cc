@@ -105,10 +105,7 @@ class Folded {
   void Scale(const smx_f32_extended* sums) const {
     float reference[SMX_PANEL], hi[SMX_PANEL], lo[SMX_PANEL];
     for (size_t i = 0; i < SMX_PANEL; i++) {
-      const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sums[ColumnOf(i)]);
-      reference[i] = static_cast<float>(reciprocal.exponent);
-      hi[i] = reciprocal.hi * smx_pow2(-SMX_BIAS);
-      lo[i] = reciprocal.lo * smx_pow2(-SMX_BIAS);
+      smx_set_column_reciprocal(&sums[ColumnOf(i)], &reference[i], &hi[i], &lo[i]);
     }
     ForVectors([&](const float* x, float* y, size_t n, size_t count) {
       kernels().f32_vscaleextexp_columns(x, SMX_PANEL, y, SMX_PANEL, SMX_PANEL, n, count, reference, hi, lo,

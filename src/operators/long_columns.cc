@@ -202,10 +202,7 @@ class Strip {
 
   // The terms are to be scaled by the reciprocal's exponent.
   void SetReciprocal(size_t c, const smx_f32_extended& sum) {
-    const smx_f32_reciprocal reciprocal = smx_f32_reciprocal_of(&sum);
-    reference_[c] = static_cast<float>(reciprocal.exponent);
-    hi_[c] = reciprocal.hi * smx_pow2(-SMX_BIAS);
-    lo_[c] = reciprocal.lo * smx_pow2(-SMX_BIAS);
+    smx_set_column_reciprocal(&sum, &reference_[c], &hi_[c], &lo_[c]);
   }
 
   // Of a group from column `first` on, whose logarithms are there; those of shifted columns one by one.
@@ -351,33 +348,6 @@ class Strip {
 };
 
 }  // namespace
-
-void smx_raise_column_references(const float* max, const smx_f32_exponential* exponential,
-                                 smx_f32_column_sums* sums) {
-  float largest[SMX_PANEL], reference[SMX_PANEL];
-  for (size_t i = 0; i < SMX_PANEL; i++) largest[i] = std::max(sums->max[i], max[i]);
-  smx_column_references(largest, exponential, reference);
-  for (size_t i = 0; i < SMX_PANEL && sums->lanes > 0; i++) {
-    const int32_t down = std::max(static_cast<int32_t>(sums->reference[i] - reference[i]), -252);
-    const float half = smx_pow2(down / 2), rest = smx_pow2(down - down / 2);
-    for (size_t l = 0; down < 0 && l < sums->lanes; l++) {
-      sums->hi[l][i] = sums->hi[l][i] * half * rest;
-      sums->lo[l][i] = sums->lo[l][i] * half * rest;
-    }
-  }
-  std::copy_n(reference, SMX_PANEL, sums->reference);
-}
-
-void smx_add_column_tile(const smx_microkernels* kernels, const smx_f32_column_sums* sums, size_t columns,
-                         smx_partial_sum* rows) {
-  smx_f32_column_totals totals;
-  kernels->f32_raddlanes_columns(sums, &totals, nullptr);
-  for (size_t c = 0; c < columns; c++) {
-    const smx_f32_extended sum = {totals.hi[c], totals.lo[c], static_cast<int32_t>(sums->reference[c]),
-                                  sums->max[c]};
-    smx_partial_sum_add_tile(&rows[c], &sum);
-  }
-}
 
 void smx_run_long_columns(const smx_axis* op, const smx_strip* strip, float* panel) {
   const bool in_groups = smx_columns_are_stored(*op) || strip->slices > 1;
